@@ -281,3 +281,134 @@ void imr_number(struct imr *imr)
 		if (imr->chain[c].hook != HOOK_NONE && imr->chain[c].policy_count)
 			imr->chain[c].policy_slot = imr->n_slot++;
 }
+
+/* ------------------------------------------------------------------ topological order */
+
+/* Chains whose callers are all placed, the smallest index first (a binary heap): the order that was, where it may be. */
+struct ready {
+	uint32_t n, *v;
+};
+
+static void ready_push(struct ready *h, uint32_t v)
+{
+	uint32_t i = h->n++;
+
+	for (; i && h->v[(i - 1) / 2] > v; i = (i - 1) / 2)
+		h->v[i] = h->v[(i - 1) / 2];
+	h->v[i] = v;
+}
+
+static uint32_t ready_pop(struct ready *h)
+{
+	uint32_t min = h->v[0], last = h->v[--h->n], i = 0, k;
+
+	while ((k = 2 * i + 1) < h->n) {
+		if (k + 1 < h->n && h->v[k + 1] < h->v[k])
+			k++;
+		if (h->v[k] >= last)
+			break;
+		h->v[i] = h->v[k];
+		i = k;
+	}
+	h->v[i] = last;
+	return min;
+}
+
+/* The jump or goto that ends a rule, NULL where there is none. */
+static struct imr_insn *rule_jump(const struct imr *imr, const struct imr_rule *r)
+{
+	struct imr_insn *i = r->n ? &r->insn[r->n - 1] : NULL;
+
+	return i && (imr_ops[i->op].args & ARG_CHAIN) && i->chain < imr->n ? i : NULL;
+}
+
+/* A rule of a chain that is left (not placed) leading to chain `to`, which has one. */
+static const struct imr_rule *caller_left(const struct imr *imr, const bool *placed, uint32_t to, uint32_t *ret_chain)
+{
+	for (uint32_t c = 0; c < imr->n; c++)
+		for (uint32_t r = 0; !placed[c] && r < imr->chain[c].n; r++) {
+			const struct imr_insn *i = rule_jump(imr, &imr->chain[c].rule[r]);
+
+			if (i && i->chain == to) {
+				*ret_chain = c;
+				return &imr->chain[c].rule[r];
+			}
+		}
+	return NULL;
+}
+
+/* Every chain that is left has a caller that is left: walking back must come round. */
+static void report_loop(const struct imr *imr, const bool *placed)
+{
+	bool *seen = arena_alloc(imr->arena, imr->n * sizeof(*seen));
+	struct strbuf path = { .arena = imr->arena };
+	const struct imr_rule *r;
+	uint32_t at = 0, from;
+
+	while (placed[at])
+		at++;
+	for (; !seen[at]; at = from) {
+		seen[at] = true;
+		caller_left(imr, placed, at, &from);
+	}
+	r = caller_left(imr, placed, at, &from);
+	strbuf_add(&path, "\"%s\"", imr->chain[at].name);
+	for (uint32_t c = from, shown = 0; c != at; caller_left(imr, placed, c, &c)) {
+		if (++shown == 8)
+			strbuf_add(&path, " from …");
+		else if (shown < 8)
+			strbuf_add(&path, " from \"%s\"", imr->chain[c].name);
+	}
+	diag_add(imr->diags, DIAG_ERROR, &r->at, "jumps form a loop: chain %s is reached from itself", path.s);
+}
+
+static void chains_permute(struct imr *imr, const uint32_t *order, const uint32_t *new_of)
+{
+	struct imr_chain *chain = arena_grow(imr->arena, NULL, 0, imr->n * sizeof(*chain));
+
+	for (uint32_t k = 0; k < imr->n; k++)
+		chain[k] = imr->chain[order[k]];
+	imr->chain = chain;
+	for (uint32_t c = 0; c < imr->n; c++)
+		for (uint32_t r = 0; r < chain[c].n; r++) {
+			struct imr_insn *i = rule_jump(imr, &chain[c].rule[r]);
+
+			if (i)
+				i->chain = new_of[i->chain];
+		}
+}
+
+bool imr_sort(struct imr *imr)
+{
+	uint32_t *callers = arena_alloc(imr->arena, imr->n * sizeof(*callers));
+	uint32_t *order = arena_alloc(imr->arena, imr->n * sizeof(*order));
+	uint32_t *new_of = arena_alloc(imr->arena, imr->n * sizeof(*new_of));
+	bool *placed = arena_alloc(imr->arena, imr->n * sizeof(*placed));
+	struct ready ready = { .v = arena_alloc(imr->arena, imr->n * sizeof(*ready.v)) };
+	const struct imr_insn *i;
+	uint32_t done = 0;
+
+	for (uint32_t c = 0; c < imr->n; c++)
+		for (uint32_t r = 0; r < imr->chain[c].n; r++)
+			if ((i = rule_jump(imr, &imr->chain[c].rule[r])))
+				callers[i->chain]++;
+	for (uint32_t c = 0; c < imr->n; c++)
+		if (!callers[c])
+			ready_push(&ready, c);
+	while (ready.n) {
+		uint32_t c = ready_pop(&ready);
+
+		placed[c] = true;
+		new_of[c] = done;
+		order[done++] = c;
+		for (uint32_t r = 0; r < imr->chain[c].n; r++)
+			if ((i = rule_jump(imr, &imr->chain[c].rule[r])) && --callers[i->chain] == 0)
+				ready_push(&ready, i->chain);
+	}
+	if (done < imr->n) {
+		report_loop(imr, placed);
+		return false;
+	}
+	chains_permute(imr, order, new_of);
+	return true;
+}
