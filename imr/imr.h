@@ -340,9 +340,9 @@ struct imr_env {
 	uint8_t mac[6];
 	bool fwd4, fwd6;	/* the device forwards */
 	bool plain_rules;	/* the routing policy looks at the local table first */
-	uint32_t n_local4, n_local6;
-	const uint32_t *local4;	/* the host's own addresses, host byte order */
-	const u128 *local6;
+	uint32_t n_local4, n_local6;	/* what is delivered here by the local table: addresses, prefixes, broadcast, anycast */
+	const struct imr_range *local4;	/* ascending, disjoint, not adjacent: fit for struct imr_set */
+	const struct imr_range *local6;
 };
 /* The netdev ingress chains of env->dev as one exact chain (hook netdev.ingress); NULL and a DIAG_UNSUPPORTED for each
  * rule that cannot be said there. */

@@ -14,10 +14,19 @@ void ld_freep(void *p);
 #define _cleanup_close_ __attribute__((cleanup(ld_closep)))
 #define _cleanup_free_ __attribute__((cleanup(ld_freep)))
 
-/* bpf.c: bpf(2), with what the installed libbpf and headers lack. */
+/* bpf.c: bpf(2) by libbpf, with what many callers would repeat. */
 int ld_map_create(const struct be_map *m);
 int ld_map_update(int fd, const void *key, const void *value);
 int ld_map_lookup(int fd, const void *key, void *ret_value);
+/* Contents of a be_map into a fresh map of that shape. */
+int ld_map_fill(int fd, const struct be_map *m);
+struct ld_map_shape { uint32_t type, key_size, value_size, max_entries; };
+int ld_map_shape(int fd, struct ld_map_shape *ret);
+/* A per-CPU array of be_counter, n slots, summed over CPUs. */
+int ld_counters_read(int fd, struct be_counter *ret, uint32_t n);
+/* Id, and name where ret_name (16 bytes) is not NULL. */
+int ld_prog_id(int fd, uint32_t *ret_id, char *ret_name);
+int ld_cpus(void);	/* possible CPUs, or -errno */
 
 /* caps.c: what the running kernel and the caller allow, by trying each with the smallest program, once. */
 struct ld_probe {		/* why a cap is missing, beside struct caps */
@@ -46,30 +55,68 @@ int ld_load(const struct be_prog *p, struct diags *ds, struct ld_prog *ret);
 void ld_prog_close(struct ld_prog *p);
 int ld_role_fd(const struct ld_prog *p, enum be_role role);	/* -1: none */
 
+/* btf.c: rule texts as the program's source lines. -errno where the kernel takes no BTF. */
+struct ld_lines {
+	int btf_fd;
+	struct bpf_func_info func;
+	uint32_t n;
+	struct bpf_line_info *line;
+};
+int ld_lines_make(const struct be_prog *p, struct ld_lines *ret);
+void ld_lines_free(struct ld_lines *l);
+
 /* run.c: one packet through a loaded program (BPF_PROG_TEST_RUN). Returns its return code or -errno. */
 int ld_test_run(int prog_fd, const void *frame, uint32_t len, uint32_t ifindex);
 
-/* attach.c, state.c: our programs on the machine: links and maps pinned under the BPF file system, with a small state
- * file of what they are (text form of the slots, how it was made), all or nothing. */
+/*
+ * attach.c, state.c: our programs on the machine, pinned under <bpffs>/fwjit/<netns inode>/<id>/: the link, and beside it
+ * one directory a program, named by the program's id, with its maps and the state (a frozen array map). The directory
+ * whose name is the id of the program that the link runs is the truth: changing the link is the commit. docs/LOADER.md.
+ */
 struct ld_state {		/* one attachment */
 	char id[64];		/* "xdp-v0" */
 	char target[16];
-	char dev[16];
+	char dev[16];		/* its name when it was attached */
 	uint32_t ifindex, prog_id;
 	bool native;
+	bool gone;		/* the device is not there any more, or no longer runs the program */
+	uint32_t n_slot;	/* counters */
 	const char *meta;	/* what main stored with it, opaque to the loader */
 	size_t meta_len;
 };
+/* Attaches, or replaces our own program there in one step. -EBUSY where somebody else's program is on the device, -EPERM
+ * where the caller may not; nothing has changed then. */
 int ld_xdp_attach(struct arena *a, struct diags *ds, const struct ld_prog *prog, const char *dev, bool generic,
 		  const void *meta, size_t meta_len);
+/* The same, where counters live on: slot i starts with what slot carry[i] of the replaced program had counted when its
+ * last packet was through; UINT32_MAX: with zero. n_carry is the new program's number of slots. */
+int ld_xdp_replace(struct arena *a, struct diags *ds, const struct ld_prog *prog, const char *dev, bool generic,
+		   const void *meta, size_t meta_len, const uint32_t *carry, uint32_t n_carry);
+/* Removes what fwjit attached under this id, also where its device is gone. -ENOENT: there is no such attachment. */
 int ld_detach(struct diags *ds, const char *id);
+/* The attachments of this network namespace; none where there is no BPF file system. */
 int ld_state_list(struct arena *a, struct diags *ds, struct ld_state **ret, uint32_t *ret_n);
-/* Counters of an attachment, summed over CPUs. */
+/* Counters of an attachment, summed over CPUs, with what was carried over; the first n of them. */
 int ld_state_counters(struct diags *ds, const char *id, struct be_counter *ret, uint32_t n);
 int ld_state_gate(const char *id, uint32_t value);
+/* A loaded program's own gate, before it is attached. -ENOENT: it has none. */
+int ld_prog_gate(const struct ld_prog *p, uint32_t value);
 
-/* env.c: addresses, forwarding and what sits on a device, for a slice. -EBUSY with a diagnostic where something between
- * XDP and the rules may change or redirect packets (bridge, tc, VLAN device over an offload). */
+/* env.c, device.c, local.c: addresses, forwarding and what sits on a device, for a slice. -EBUSY with a diagnostic where
+ * something between XDP and the rules may change or redirect packets (bridge, tc, VLAN device over an offload). */
 int ld_env(struct arena *a, struct diags *ds, const char *dev, struct imr_env *ret);
+/* Text of an env, to be stored and compared; parse is the exact inverse, false where the text is not one. */
+void ld_env_print(struct strbuf *out, const struct imr_env *env);
+bool ld_env_parse(struct arena *a, const char *text, size_t len, struct imr_env *ret);
+
+/* watch.c: wakes when rules, devices, addresses, routes or forwarding of this network namespace change. */
+struct ld_watch { int rules_fd, net_fd; };
+#define LD_CHANGED_RULES 0x1
+#define LD_CHANGED_NET	 0x2
+int ld_watch_open(struct diags *ds, struct ld_watch *ret);
+/* LD_CHANGED_ bits at once when something changed (all that is pending is taken together), 0 when timeout_ms (-1: never)
+ * is over, -EINTR on a signal, or -errno. */
+int ld_watch_wait(struct ld_watch *w, int timeout_ms);
+void ld_watch_close(struct ld_watch *w);
 
 #endif
