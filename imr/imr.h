@@ -316,7 +316,8 @@ struct imr_result {
 	uint32_t slot[64];	/* the first 64 */
 };
 /* The reference: base chain `chain` on one packet. `choice`, indexed by ordinal, completes opaque values, tests
- * (0 fails, 1 matches, 2 hotdrops) and effects (0 goes on); NULL: the verdict is V_UNKNOWN where one decides. */
+ * (0 fails, 1 matches, 2 hotdrops) and effects (0 goes on, 1 accepts, 2 drops); NULL: the verdict is V_UNKNOWN where one
+ * decides. */
 void imr_run(struct imr_result *ret, const struct imr *imr, uint32_t chain, const struct imr_pkt *pkt,
 	     const uint64_t *choice);
 

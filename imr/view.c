@@ -105,13 +105,13 @@ static void walk_ip6(struct walk *w, const struct imr_pkt *p, const struct imr_v
 
 	memset(w, 0, sizeof(*w));
 	while (is_ext_hdr(next)) {
-		const uint8_t *h = p->frame + at;
-		uint32_t need = next == NEXT_ROUTING || next == NEXT_FRAGMENT ? 4 : 2;
-		uint32_t len;
+		uint32_t len = next == NEXT_ROUTING || next == NEXT_FRAGMENT ? 4 : 2;
+		const uint8_t *h;
 
 		w->frag |= next == NEXT_FRAGMENT;
-		if (at > v->end || v->end - at < need)
+		if (at > v->end || v->end - at < len)
 			return;
+		h = p->frame + at;
 		if (next == NEXT_FRAGMENT && (be16(h + 2) & ~7)) {
 			w->ok = !is_ext_hdr(h[0]);
 			w->proto = h[0];
