@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The instruction buffer: appends, and resolves jumps. A forward jump waits in `ref` until its label is placed or a
+ * pool gives it an island; a backward jump is resolved at once. Every offset is checked where it is written: one that
+ * does not fit sets `overflow`, which the compiler turns into a refusal.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "emit.h"
+
+void be_emit_init(struct be_emit *e, struct arena *a)
+{
+	memset(e, 0, sizeof(*e));
+	e->arena = a;
+}
+
+static uint32_t grown(uint32_t cap)
+{
+	return cap ? cap * 2 : 256;
+}
+
+static uint32_t add(struct be_emit *e, uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
+{
+	if (e->n == e->cap) {
+		uint32_t cap = grown(e->cap);
+
+		e->insn = arena_grow(e->arena, e->insn, e->cap * sizeof(*e->insn), cap * sizeof(*e->insn));
+		e->at = arena_grow(e->arena, e->at, e->cap * sizeof(*e->at), cap * sizeof(*e->at));
+		e->cap = cap;
+	}
+	e->insn[e->n] = (struct bpf_insn){ .code = code, .dst_reg = dst, .src_reg = src, .off = off, .imm = imm };
+	e->at[e->n] = e->now;
+	return e->n++;
+}
+
+uint32_t be_label_new(struct be_emit *e)
+{
+	if (e->n_label == e->cap_label) {
+		uint32_t cap = grown(e->cap_label);
+
+		e->label = arena_grow(e->arena, e->label, e->cap_label * sizeof(*e->label), cap * sizeof(*e->label));
+		e->cap_label = cap;
+	}
+	e->label[e->n_label] = (struct be_label){ .at = -1 };
+	return e->n_label++;
+}
+
+static void resolve(struct be_emit *e, uint32_t insn, uint32_t target)
+{
+	int64_t off = (int64_t)target - insn - 1;
+
+	if (off < INT16_MIN || off > INT16_MAX)
+		e->overflow = true;
+	e->insn[insn].off = off;
+}
+
+static void resolve_list(struct be_emit *e, uint32_t label, uint32_t target)
+{
+	for (uint32_t i = e->label[label].ref; i; i = e->ref[i].next)
+		resolve(e, e->ref[i].insn, target);
+	e->label[label].ref = 0;
+}
+
+void be_label_here(struct be_emit *e, uint32_t label)
+{
+	assert(e->label[label].at < 0);
+	e->label[label].at = e->n;
+	resolve_list(e, label, e->n);
+}
+
+static void refer(struct be_emit *e, uint32_t insn, uint32_t label)
+{
+	if (e->label[label].at >= 0) {
+		resolve(e, insn, e->label[label].at);
+		return;
+	}
+	if (e->n_ref + 1 >= e->cap_ref) {
+		uint32_t cap = grown(e->cap_ref);
+
+		e->ref = arena_grow(e->arena, e->ref, e->cap_ref * sizeof(*e->ref), cap * sizeof(*e->ref));
+		e->cap_ref = cap;
+	}
+	e->ref[++e->n_ref] = (struct be_ref){ insn, e->label[label].ref };
+	e->label[label].ref = e->n_ref;
+}
+
+void be_pool(struct be_emit *e, uint32_t near)
+{
+	for (uint32_t l = 0; l < e->n_label; l++) {
+		if (!e->label[l].ref || l == near)
+			continue;
+		resolve_list(e, l, e->n);
+		be_ja(e, l);
+	}
+}
+
+void be_alu64(struct be_emit *e, uint8_t op, uint8_t dst, int32_t imm)
+{
+	add(e, BPF_ALU64 | BPF_K | op, dst, 0, 0, imm);
+}
+
+void be_alu32(struct be_emit *e, uint8_t op, uint8_t dst, uint32_t imm)
+{
+	add(e, BPF_ALU | BPF_K | op, dst, 0, 0, imm);
+}
+
+void be_alu64_reg(struct be_emit *e, uint8_t op, uint8_t dst, uint8_t src)
+{
+	add(e, BPF_ALU64 | BPF_X | op, dst, src, 0, 0);
+}
+
+void be_mov(struct be_emit *e, uint8_t dst, int32_t imm)
+{
+	be_alu64(e, BPF_MOV, dst, imm);
+}
+
+void be_mov_reg(struct be_emit *e, uint8_t dst, uint8_t src)
+{
+	be_alu64_reg(e, BPF_MOV, dst, src);
+}
+
+void be_const(struct be_emit *e, uint8_t dst, uint64_t v)
+{
+	if (v <= INT32_MAX) {
+		be_mov(e, dst, v);
+	} else if (v <= UINT32_MAX) {
+		be_alu32(e, BPF_MOV, dst, v);
+	} else {
+		add(e, BPF_LD | BPF_DW | BPF_IMM, dst, 0, 0, (uint32_t)v);
+		add(e, 0, 0, 0, 0, v >> 32);
+	}
+}
+
+void be_ld_map(struct be_emit *e, uint8_t dst, uint32_t map)
+{
+	add(e, BPF_LD | BPF_DW | BPF_IMM, dst, BPF_PSEUDO_MAP_FD, 0, map);
+	add(e, 0, 0, 0, 0, 0);
+}
+
+static uint8_t width(unsigned int size)
+{
+	switch (size) {
+	case 1:
+		return BPF_B;
+	case 2:
+		return BPF_H;
+	case 4:
+		return BPF_W;
+	default:
+		assert(size == 8);
+		return BPF_DW;
+	}
+}
+
+void be_load(struct be_emit *e, unsigned int size, uint8_t dst, uint8_t base, int16_t off)
+{
+	add(e, BPF_LDX | BPF_MEM | width(size), dst, base, off, 0);
+}
+
+void be_store(struct be_emit *e, unsigned int size, uint8_t base, int16_t off, uint8_t src)
+{
+	add(e, BPF_STX | BPF_MEM | width(size), base, src, off, 0);
+}
+
+void be_store_imm(struct be_emit *e, unsigned int size, uint8_t base, int16_t off, int32_t imm)
+{
+	add(e, BPF_ST | BPF_MEM | width(size), base, 0, off, imm);
+}
+
+void be_to_host(struct be_emit *e, unsigned int size, uint8_t reg)
+{
+	if (size > 1)
+		add(e, BPF_ALU | BPF_END | BPF_TO_BE, reg, 0, 0, size * 8);
+}
+
+void be_jmp64(struct be_emit *e, uint8_t op, uint8_t dst, int32_t imm, uint32_t label)
+{
+	refer(e, add(e, BPF_JMP | BPF_K | op, dst, 0, 0, imm), label);
+}
+
+void be_jmp32(struct be_emit *e, uint8_t op, uint8_t dst, uint32_t imm, uint32_t label)
+{
+	refer(e, add(e, BPF_JMP32 | BPF_K | op, dst, 0, 0, imm), label);
+}
+
+void be_jmp64_reg(struct be_emit *e, uint8_t op, uint8_t dst, uint8_t src, uint32_t label)
+{
+	refer(e, add(e, BPF_JMP | BPF_X | op, dst, src, 0, 0), label);
+}
+
+void be_ja(struct be_emit *e, uint32_t label)
+{
+	refer(e, add(e, BPF_JMP | BPF_JA, 0, 0, 0, 0), label);
+}
+
+void be_call(struct be_emit *e, uint32_t func)
+{
+	add(e, BPF_JMP | BPF_CALL, 0, 0, 0, func);
+}
+
+void be_exit(struct be_emit *e, uint32_t code)
+{
+	be_mov(e, BPF_REG_0, code);
+	add(e, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
