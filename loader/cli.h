@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The command line: what the verbs share. A verb reads like the plan it carries out: input, optimise, place, compile,
+ * then say or commit. Only `apply` and `detach` change the machine, in their last step, so every earlier failure stops.
+ */
+#ifndef FWJIT_CLI_H
+#define FWJIT_CLI_H
+
+#include <stdio.h>
+
+#include "frontend.h"
+#include "loader.h"
+#include "reader.h"
+
+enum cli_exit {
+	EXIT_DONE = 0,
+	EXIT_INPUT = 1,		/* the input or the kernel refused; nothing changed */
+	EXIT_USAGE = 2,
+	EXIT_RIGHTS = 3,	/* not permitted for any allowed target */
+	EXIT_INEXACT = 4,	/* not exactly representable; nothing changed */
+	EXIT_DIFFERS = 5,	/* test found a difference */
+};
+
+enum cli_dump { DUMP_NONE, DUMP_IMR, DUMP_ASM, DUMP_NETLINK };
+
+#define CLI_MAX 64		/* -f, --dev and --packet, each */
+
+struct cli {
+	struct arena *arena;
+	struct diags *diags;
+	const char *verb, *object;	/* object: list's ruleset or counters, detach's id */
+	const char *file[CLI_MAX], *dev[CLI_MAX], *packet[CLI_MAX];
+	unsigned int n_file, n_dev, n_packet;
+	const char *target, *caps, *engine, *from, *pcap, *pass;
+	enum cli_dump dump;
+	bool json, handles, stateless, terse, numeric, check_only, all, slice, snapshot, generic, foreground;
+};
+
+/* input.c: the rules named by the options, or the live ones. */
+struct cli_input {
+	bool live;			/* the rules stay loaded: what is attached is their slice */
+	struct fe_capture capture;	/* n 0: the input was IMR text */
+	struct imr_profile profile;
+	struct imr *source;		/* as read */
+	struct imr *imr;		/* optimised */
+};
+int cli_profile(struct cli *c, struct imr_profile *ret);
+int cli_capture(struct cli *c, struct fe_capture *ret, const char **ret_imr_text, size_t *ret_imr_len);
+int cli_read(struct cli *c, struct cli_input *ret);
+/* The program again, passes run up to and including `last`. */
+struct imr *cli_program(struct cli *c, const struct cli_input *in, const char *last);
+/* The bytes of a file, "-" for standard input, at most 1 GiB. 0 or an exit status. */
+int cli_slurp(struct cli *c, const char *path, char **ret, size_t *ret_len);
+
+/* plan.c: one entry a device: what runs there. */
+struct plan_dev {
+	struct imr_env env;
+	struct imr *placed;
+	struct be_prog prog;
+	uint32_t verified_insns;
+};
+struct plan {
+	const struct target *target;
+	struct caps caps;
+	struct cli_input in;
+	bool gate;
+	uint32_t n;
+	struct plan_dev *dev;
+};
+int plan_caps(struct cli *c, struct caps *ret);
+int plan_target(struct cli *c, const struct caps *caps, const struct target **ret);
+int plan_env(struct cli *c, bool live, const char *dev, struct imr_env *ret);
+int plan_place(struct cli *c, struct plan *p, const struct imr_env *env, struct plan_dev *ret);
+int plan_make(struct cli *c, struct plan *ret);
+/* Does a placed program drop by this rule? */
+bool plan_drops(const struct imr *placed, const struct imr_at *at);
+
+/* meta.c: what apply stores with an attachment and list, apply and watch read back. */
+struct meta {
+	bool live;
+	struct imr *source, *placed;
+};
+void meta_encode(struct strbuf *out, const struct plan *p, const struct plan_dev *d);
+int meta_decode(struct cli *c, const struct ld_state *st, struct meta *ret);
+/* For each slot of `to`, the slot of `from` that counts the same rule (same chain, same text, same turn), or UINT32_MAX. */
+void meta_carry(struct arena *a, const struct imr *from, const struct imr *to, uint32_t *ret_map);
+/* Provenance of each slot, in order; n is imr->n_slot. */
+const struct imr_at **meta_slots(struct arena *a, const struct imr *imr);
+
+/* out.c: diagnostics and JSON. */
+int cli_diags(struct cli *c, enum diag_level least);	/* prints what is new, returns the exit status it implies */
+void json_str(struct strbuf *out, const char *s);
+bool at_same(const struct imr_at *a, const struct imr_at *b);
+bool cli_colour(void);
+
+/* one file a verb */
+int verb_check(struct cli *c);
+int verb_apply(struct cli *c);
+int verb_list(struct cli *c);
+int verb_test(struct cli *c);
+int verb_dump(struct cli *c);
+int verb_probe(struct cli *c);
+int verb_detach(struct cli *c);
+int verb_watch(struct cli *c);
+/* apply's steps, which watch repeats: plan, load and attach every device. */
+int apply_once(struct cli *c, bool gate);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From the options to a program: the live rules, or files recognised by what is in them. A capture and rule text both
+ * become captured bytes, so that one frontend reads everything; only IMR text is a program already.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+#define SLURP_MAX (1UL << 30)
+#define IMR_MAGIC "imr 1"
+
+int cli_slurp(struct cli *c, const char *path, char **ret, size_t *ret_len)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, "re") : stdin;
+	size_t cap = 1 << 16, len = 0, n;
+	char *buf;
+
+	if (!f) {
+		diag_add(c->diags, DIAG_ERROR, NULL, "%s: %s", path, strerror(errno));
+		return EXIT_INPUT;
+	}
+	buf = arena_alloc(c->arena, cap);
+	while ((n = fread(buf + len, 1, cap - len - 1, f)) > 0) {
+		len += n;
+		if (len > SLURP_MAX)
+			break;
+		if (cap - len - 1 == 0) {
+			buf = arena_grow(c->arena, buf, cap, cap * 2);
+			cap *= 2;
+		}
+	}
+	n = ferror(f);
+	if (f != stdin)
+		fclose(f);
+	if (n || len > SLURP_MAX) {
+		diag_add(c->diags, DIAG_ERROR, NULL, "%s: %s", path, n ? "cannot be read" : "longer than 1 GiB");
+		return EXIT_INPUT;
+	}
+	buf[len] = '\0';
+	*ret = buf;
+	*ret_len = len;
+	return 0;
+}
+
+int cli_profile(struct cli *c, struct imr_profile *ret)
+{
+	int r = ld_profile(ret);
+
+	if (r)
+		diag_add(c->diags, DIAG_NOTE, NULL,
+			 "the kernel's semantics profile could not be probed (%s); a current kernel's is assumed", strerror(-r));
+	return 0;
+}
+
+static bool begins(const char *text, size_t len, const char *with)
+{
+	return len >= strlen(with) && !memcmp(text, with, strlen(with));
+}
+
+/* Blank lines and comments may precede the magic word of IMR text. */
+static bool is_imr_text(const char *s, size_t len)
+{
+	const char *end = s + len;
+
+	while (s < end && (*s == '#' || *s == '\n' || *s == ' ' || *s == '\t')) {
+		if (*s == '#')
+			while (s < end && *s != '\n')
+				s++;
+		else
+			s++;
+	}
+	return begins(s, end - s, IMR_MAGIC);
+}
+
+static enum fe_text_kind text_kind(const struct cli *c, const char *text, size_t len)
+{
+	enum fe_text_kind k = fe_text_recognise(text, len);
+
+	if (c->from && !strcmp(c->from, "nft"))
+		return k == FE_TEXT_IPT ? FE_TEXT_IPT_NFT : k == FE_TEXT_IP6T ? FE_TEXT_IP6T_NFT : k;
+	return k;
+}
+
+static void capture_append(struct arena *a, struct fe_capture *to, const struct fe_capture *from)
+{
+	to->rec = arena_grow(a, to->rec, to->n * sizeof(*to->rec), (to->n + from->n) * sizeof(*to->rec));
+	memcpy(to->rec + to->n, from->rec, from->n * sizeof(*to->rec));
+	to->n += from->n;
+}
+
+static int read_file(struct cli *c, const char *path, struct fe_capture *ret, const char **ret_imr, size_t *ret_len)
+{
+	char *text;
+	size_t len;
+
+	if (cli_slurp(c, path, &text, &len))
+		return EXIT_INPUT;
+	if (is_imr_text(text, len)) {
+		*ret_imr = text;
+		*ret_len = len;
+		return 0;
+	}
+	if (begins(text, len, FE_CAPTURE_MAGIC))
+		return fe_capture_decode(c->arena, c->diags, text, len, ret) ? 0 : EXIT_INPUT;
+	if (memchr(text, '\0', len)) {
+		diag_add(c->diags, DIAG_ERROR, NULL, "%s: not rule text, a capture or IMR text", path)->hint =
+			"-f takes an nft script, an iptables-save or ip6tables-save file, a capture (dump --netlink) or IMR text";
+		return EXIT_INPUT;
+	}
+	return fe_text_get(c->arena, c->diags, text_kind(c, text, len), path, text, len, ret) ? EXIT_INPUT : 0;
+}
+
+int cli_capture(struct cli *c, struct fe_capture *ret, const char **ret_imr, size_t *ret_len)
+{
+	*ret = (struct fe_capture){ 0 };
+	*ret_imr = NULL;
+	if (!c->n_file)
+		return fe_live_get(c->arena, c->diags, ret) ? EXIT_INPUT : 0;
+	for (unsigned int i = 0; i < c->n_file; i++) {
+		struct fe_capture one = { 0 };
+
+		if (read_file(c, c->file[i], &one, ret_imr, ret_len))
+			return EXIT_INPUT;
+		capture_append(c->arena, ret, &one);
+	}
+	if (*ret_imr && c->n_file > 1) {
+		diag_add(c->diags, DIAG_ERROR, NULL, "IMR text is a whole program: it cannot be joined with another file");
+		return EXIT_INPUT;
+	}
+	return 0;
+}
+
+/* The capture or text was read before without an error, so what it says again goes to a list that nobody prints. */
+static struct imr *read_again(struct cli *c, const struct cli_input *in)
+{
+	struct diags *quiet = arena_alloc(c->arena, sizeof(*quiet));
+
+	quiet->arena = c->arena;
+	if (!in->capture.n) {
+		struct strbuf text = { .arena = c->arena };
+
+		imr_print(&text, in->source);
+		return imr_parse(c->arena, quiet, text.s, text.len);
+	}
+	return fe_read(c->arena, quiet, &in->profile, &in->capture);
+}
+
+struct imr *cli_program(struct cli *c, const struct cli_input *in, const char *last)
+{
+	struct imr *imr = read_again(c, in);
+
+	if (!imr)
+		return NULL;
+	imr->diags = c->diags;
+	return imr_optimise(imr, last) ? imr : NULL;
+}
+
+int cli_read(struct cli *c, struct cli_input *ret)
+{
+	const char *text;
+	size_t len;
+
+	*ret = (struct cli_input){ .live = !c->n_file || c->slice };
+	cli_profile(c, &ret->profile);
+	if (cli_capture(c, &ret->capture, &text, &len))
+		return EXIT_INPUT;
+	ret->source = text ? imr_parse(c->arena, c->diags, text, len) :
+			     fe_read(c->arena, c->diags, &ret->profile, &ret->capture);
+	if (!ret->source || diags_have(c->diags, DIAG_ERROR))
+		return EXIT_INPUT;
+	ret->imr = cli_program(c, ret, NULL);
+	return ret->imr ? 0 : EXIT_INPUT;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* fwjit: reads the firewall that is there, compiles it, attaches it where the caller may. Options and the verb table. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const struct verb {
+	const char *name;
+	int (*run)(struct cli *c);
+	const char *args, *what;
+} verbs[] = {
+	{ "check",  verb_check,  "[-f FILE]… [--target T] [--dev IF]… [--slice] [-j]", "compile; say for each rule where it runs, or why not" },
+	{ "apply",  verb_apply,  "[-f FILE]… [--target T] [--dev IF]… [--snapshot] [-c] [-j]", "compile, load and attach, all or nothing" },
+	{ "list",   verb_list,   "[ruleset|counters] [-a] [-s] [-t] [-n] [-j]", "what is enforced now, with counters" },
+	{ "test",   verb_test,   "(--pcap F | --packet EXPR)… [-f FILE] [--engine interp|xdp] [-j]", "verdict and deciding rule of each packet, offline" },
+	{ "dump",   verb_dump,   "--imr[=PASS] | --asm | --netlink [-f FILE] [--dev IF] [--slice]", "artefacts" },
+	{ "probe",  verb_probe,  "[-j]", "every target: possible here or not, and why" },
+	{ "watch",  verb_watch,  "[--dev IF]…", "follow the live rules and keep the programs in step" },
+	{ "detach", verb_detach, "[--all | ID]", "remove what fwjit attached" },
+	{ NULL, NULL, NULL, NULL },
+};
+
+enum { OPT_TARGET = 256, OPT_DEV, OPT_PACKET, OPT_PCAP, OPT_ENGINE, OPT_FROM, OPT_CAPS, OPT_IMR, OPT_ASM, OPT_NETLINK,
+       OPT_SLICE, OPT_SNAPSHOT, OPT_ALL, OPT_FOREGROUND, OPT_HELP, OPT_VERSION };
+
+static const struct option options[] = {
+	{ "file", required_argument, NULL, 'f' },
+	{ "check", no_argument, NULL, 'c' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "handle", no_argument, NULL, 'a' },
+	{ "stateless", no_argument, NULL, 's' },
+	{ "terse", no_argument, NULL, 't' },
+	{ "numeric", no_argument, NULL, 'n' },
+	{ "target", required_argument, NULL, OPT_TARGET },
+	{ "dev", required_argument, NULL, OPT_DEV },
+	{ "packet", required_argument, NULL, OPT_PACKET },
+	{ "pcap", required_argument, NULL, OPT_PCAP },
+	{ "engine", required_argument, NULL, OPT_ENGINE },
+	{ "from", required_argument, NULL, OPT_FROM },
+	{ "caps", required_argument, NULL, OPT_CAPS },
+	{ "imr", optional_argument, NULL, OPT_IMR },
+	{ "asm", no_argument, NULL, OPT_ASM },
+	{ "netlink", no_argument, NULL, OPT_NETLINK },
+	{ "slice", no_argument, NULL, OPT_SLICE },
+	{ "snapshot", no_argument, NULL, OPT_SNAPSHOT },
+	{ "all", no_argument, NULL, OPT_ALL },
+	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int usage(FILE *to)
+{
+	fprintf(to, "usage: fwjit VERB [OPTION]…\n\n");
+	for (const struct verb *v = verbs; v->name; v++)
+		fprintf(to, "  %-7s %s\n          %s\n", v->name, v->what, v->args);
+	fprintf(to, "\nWithout -f the live rules of this network namespace are read. fwjit(8) has the rest.\n");
+	return to == stdout ? EXIT_DONE : EXIT_USAGE;
+}
+
+static bool push(const char **list, unsigned int *n, const char *what, const char *value)
+{
+	if (*n == CLI_MAX) {
+		fprintf(stderr, "fwjit: more than %d times %s\n", CLI_MAX, what);
+		return false;
+	}
+	list[(*n)++] = value;
+	return true;
+}
+
+static bool one_of(const char *option, const char *value, const char *const *allowed)
+{
+	for (const char *const *a = allowed; *a; a++)
+		if (!strcmp(*a, value))
+			return true;
+	fprintf(stderr, "fwjit: --%s \"%s\": not one of", option, value);
+	for (const char *const *a = allowed; *a; a++)
+		fprintf(stderr, " %s", *a);
+	fprintf(stderr, "\n");
+	return false;
+}
+
+/* One option into c. False: said why. */
+static bool take(struct cli *c, int opt, const char *arg)
+{
+	static const char *const froms[] = { "legacy", "nft", NULL }, *const engines[] = { "interp", "xdp", NULL };
+
+	switch (opt) {
+	case 'f': return push(c->file, &c->n_file, "-f", arg);
+	case OPT_DEV: return push(c->dev, &c->n_dev, "--dev", arg);
+	case OPT_PACKET: return push(c->packet, &c->n_packet, "--packet", arg);
+	case 'c': c->check_only = true; return true;
+	case 'j': c->json = true; return true;
+	case 'a': c->handles = true; return true;
+	case 's': c->stateless = true; return true;
+	case 't': c->terse = true; return true;
+	case 'n': c->numeric = true; return true;
+	case OPT_TARGET: c->target = arg; return true;
+	case OPT_PCAP: c->pcap = arg; return true;
+	case OPT_ENGINE: c->engine = arg; return one_of("engine", arg, engines);
+	case OPT_FROM: c->from = arg; return one_of("from", arg, froms);
+	case OPT_CAPS: c->caps = arg; return true;
+	case OPT_IMR: c->dump = DUMP_IMR; c->pass = arg; return true;
+	case OPT_ASM: c->dump = DUMP_ASM; return true;
+	case OPT_NETLINK: c->dump = DUMP_NETLINK; return true;
+	case OPT_SLICE: c->slice = true; return true;
+	case OPT_SNAPSHOT: c->snapshot = true; return true;
+	case OPT_ALL: c->all = true; return true;
+	case OPT_FOREGROUND: c->foreground = true; return true;
+	default: return false;
+	}
+}
+
+static const struct verb *verb_find(const char *name)
+{
+	for (const struct verb *v = verbs; v->name; v++)
+		if (!strcmp(v->name, name))
+			return v;
+	return NULL;
+}
+
+static int run(const struct verb *v, struct cli *c, int argc, char **argv)
+{
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "f:cjastn", options, NULL)) != -1) {
+		if (opt == OPT_HELP)
+			return usage(stdout);
+		if (!take(c, opt, optarg))
+			return EXIT_USAGE;
+	}
+	if (optind < argc)
+		c->object = argv[optind++];
+	if (optind < argc) {
+		fprintf(stderr, "fwjit: %s: \"%s\" is one word too many\n", v->name, argv[optind]);
+		return EXIT_USAGE;
+	}
+	return v->run(c);
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *v;
+	struct cli c = { 0 };
+	struct diags ds = { 0 };
+	int r;
+
+	if (argc < 2)
+		return usage(stderr);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))
+		return usage(stdout);
+	if (!strcmp(argv[1], "--version")) {
+		printf("fwjit %s\n", FWJIT_VERSION);
+		return EXIT_DONE;
+	}
+	v = verb_find(argv[1]);
+	if (!v) {
+		fprintf(stderr, "fwjit: \"%s\" is no verb\n", argv[1]);
+		return usage(stderr);
+	}
+	c.arena = ds.arena = arena_new();
+	c.diags = &ds;
+	c.verb = v->name;
+	r = run(v, &c, argc - 1, argv + 1);
+	arena_free(c.arena);
+	return r;
+}

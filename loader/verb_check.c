@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* check: for each rule, where it runs or why not; loads each program without attaching it, where the caller may. */
+#include <errno.h>
+#include <string.h>
+
+#include "cli.h"
+
+struct table {			/* what was refused, by rule, for quick look-up */
+	const struct diag **d;
+	uint32_t n;
+};
+
+static struct table refused(struct cli *c)
+{
+	struct table t = { .d = arena_alloc(c->arena, (c->diags->n + 1) * sizeof(*t.d)) };
+
+	for (uint32_t i = 0; i < c->diags->n; i++)
+		if (c->diags->d[i].level == DIAG_UNSUPPORTED && c->diags->d[i].at.where)
+			t.d[t.n++] = &c->diags->d[i];
+	return t;
+}
+
+static const struct diag *refused_at(const struct table *t, const struct imr_at *at)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (at_same(&t->d[i]->at, at))
+			return t->d[i];
+	return NULL;
+}
+
+/* Where a rule runs, in words; *ret_where a short word for JSON. */
+static const char *place(struct cli *c, const struct plan *p, const struct table *t, const struct imr_at *at,
+			 const char **ret_where)
+{
+	const struct diag *d = refused_at(t, at);
+	struct strbuf on = { .arena = c->arena };
+
+	if (d && !p->in.live) {
+		*ret_where = "refused";
+		return d->message;
+	}
+	for (uint32_t i = 0; i < p->n; i++)
+		if (!p->in.live || plan_drops(p->dev[i].placed, at))
+			strbuf_add(&on, "%s%s", on.len ? ", " : "", p->dev[i].env.dev);
+	if (on.len) {
+		*ret_where = p->target->name;
+		return arena_printf(c->arena, p->in.live ? "%s on %s drops early" : "%s on %s, exactly", p->target->name, on.s);
+	}
+	*ret_where = "kernel";
+	return d ? arena_printf(c->arena, "the live rules only: %s", d->message) : "the live rules only";
+}
+
+static void rule_line(struct cli *c, struct strbuf *out, const struct plan *p, const struct table *t, const struct imr_at *at)
+{
+	const char *where, *why = place(c, p, t, at, &where);
+
+	if (c->json) {
+		strbuf_add(out, "{\"chain\":");
+		json_str(out, at->where);
+		strbuf_add(out, ",\"rule\":%u", at->number);
+		if (at->handle)
+			strbuf_add(out, ",\"handle\":%llu", (unsigned long long)at->handle);
+		strbuf_add(out, ",\"where\":\"%s\",\"why\":", where);
+		json_str(out, why);
+		strbuf_add(out, ",\"text\":");
+		json_str(out, at->text);
+		strbuf_add(out, "}\n");
+		return;
+	}
+	strbuf_add(out, "  %4u  %-8s %s\n", at->number, where, at->text ? at->text : "(no text)");
+	strbuf_add(out, "        %s\n", why);
+}
+
+static void rules(struct cli *c, struct strbuf *out, const struct plan *p)
+{
+	struct table t = refused(c);
+	const struct imr *imr = p->in.source;
+
+	for (uint32_t i = 0; imr && i < imr->n; i++) {
+		const struct imr_chain *ch = &imr->chain[i];
+
+		if (!c->json)
+			strbuf_add(out, "%s%s%s\n", ch->at.where ? ch->at.where : ch->name, ch->hook ? ", hook " : "",
+				   ch->hook ? imr_hooks[ch->hook].name : "");
+		for (uint32_t k = 0; k < ch->n; k++)
+			rule_line(c, out, p, &t, &ch->rule[k].at);
+	}
+}
+
+/* Loaded to be verified, then let go. What the caller may not do is said, not an error. */
+static int try_load(struct cli *c, struct strbuf *out, struct plan *p)
+{
+	for (uint32_t i = 0; i < p->n; i++) {
+		struct plan_dev *d = &p->dev[i];
+		struct ld_prog prog;
+		int r = c->caps ? -EPERM : ld_load(&d->prog, c->diags, &prog);
+
+		if (r && r != -EPERM)
+			return EXIT_INPUT;
+		if (!r) {
+			d->verified_insns = prog.verified_insns;
+			ld_prog_close(&prog);
+		}
+		if (c->json)
+			strbuf_add(out, "{\"target\":\"%s\",\"dev\":\"%s\",\"insns\":%u,\"verified_insns\":%u,\"slots\":%u,\"loads\":%s}\n",
+				   p->target->name, d->env.dev, d->prog.n, d->verified_insns, d->prog.n_slot, r ? "null" : "true");
+		else
+			strbuf_add(out, "%s on %s: %u instructions, %s\n", p->target->name, d->env.dev, d->prog.n,
+				   r ? "not loaded (not permitted here)" :
+				       arena_printf(c->arena, "loads, %u instructions verified", d->verified_insns));
+	}
+	return 0;
+}
+
+int verb_check(struct cli *c)
+{
+	struct strbuf out = { .arena = c->arena };
+	struct plan p = { 0 };
+	struct caps real;
+	const char *what;
+	int r, said;
+
+	/* Compiling needs no rights: where the caller lacks them the verdict is what root could do. */
+	if (!c->caps && !plan_caps(c, &real) && be_target_missing(&be_targets[0], &real, &what))
+		c->caps = "root";
+	r = plan_make(c, &p);
+	if (r == 0 || r == EXIT_INEXACT) {
+		rules(c, &out, &p);
+		if (!r)
+			r = try_load(c, &out, &p);
+	}
+	if (out.len)
+		fwrite(out.s, 1, out.len, stdout);
+	fflush(stdout);
+	said = cli_diags(c, p.in.live ? DIAG_ERROR : DIAG_UNSUPPORTED);
+	return r ? r : said;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "judge.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Newer than the distribution's linux/bpf.h. */
+#define PROG_TYPE_NETFILTER 32
+#define ATTACH_NETFILTER 45
+
+enum { WORD_PRE, WORD_POST, WORD_STOP };
+
+/* ETH_P_802_3 and ETH_P_802_2 stand for frames whose type field is a length. */
+const uint16_t judge_ethertypes[] = { ETH_P_IP, ETH_P_IPV6, ETH_P_ARP, ETH_P_8021Q, ETH_P_8021AD, ETH_P_MPLS_UC, 0x8863,
+				      0x8864, 0x88b5, 0x88b6, ETH_P_802_3, ETH_P_802_2 };
+const unsigned int judge_n_ethertypes = sizeof(judge_ethertypes) / sizeof(*judge_ethertypes);
+
+int judge_run(const char *fmt, ...)
+{
+	char cmd[8192];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(cmd, sizeof(cmd), fmt, ap);
+	va_end(ap);
+	return system(cmd);
+}
+
+static long sys_bpf(int cmd, union bpf_attr *a, size_t n)
+{
+	return syscall(__NR_bpf, cmd, a, n);
+}
+
+/* A program that bumps one word and returns verdict. */
+static int sensor(const struct judge *j, int type, int attach, int word, int verdict)
+{
+	struct bpf_insn p[] = {
+		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_VALUE, .imm = j->map },
+		{ .imm = word * 8 },
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 2, .src_reg = 1 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = 1 },
+		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 2 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = verdict },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.prog_type = type;
+	a.expected_attach_type = attach;
+	a.insns = (uintptr_t)p;
+	a.insn_cnt = sizeof(p) / sizeof(*p);
+	a.license = (uintptr_t)"GPL";
+	return sys_bpf(BPF_PROG_LOAD, &a, sizeof(a));
+}
+
+static int words(struct judge *j)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.map_type = BPF_MAP_TYPE_ARRAY;
+	a.key_size = 4;
+	a.value_size = 64;
+	a.max_entries = 1;
+	a.map_flags = BPF_F_MMAPABLE;
+	j->map = sys_bpf(BPF_MAP_CREATE, &a, sizeof(a));
+	if (j->map < 0)
+		return -errno;
+	j->word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, j->map, 0);
+	return j->word == MAP_FAILED ? -errno : 0;
+}
+
+static int nf_link(struct judge *j, int prog, int pf, int hook, int prio)
+{
+	struct {
+		uint32_t prog_fd, target_fd, attach_type, flags, pf, hooknum;
+		int32_t priority;
+		uint32_t nf_flags;
+	} a = { .prog_fd = prog, .attach_type = ATTACH_NETFILTER, .pf = pf, .hooknum = hook, .priority = prio };
+	int fd = sys_bpf(BPF_LINK_CREATE, (union bpf_attr *)&a, sizeof(a));
+
+	if (fd < 0)
+		return -errno;
+	j->link[j->n_link++] = fd;
+	return 0;
+}
+
+static int link_both(struct judge *j, int word, int verdict, int hook, int prio)
+{
+	int prog = sensor(j, PROG_TYPE_NETFILTER, ATTACH_NETFILTER, word, verdict), r;
+
+	if (prog < 0)
+		return -errno;
+	r = nf_link(j, prog, AF_INET, hook, prio);
+	if (!r)
+		r = nf_link(j, prog, AF_INET6, hook, prio);
+	close(prog);
+	return r;
+}
+
+static int packet_socket(struct judge *j, int proto, int prog)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_protocol = htons(proto), .sll_ifindex = j->iif };
+	int s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (s < 0)
+		return -errno;
+	j->sock[j->n_sock++] = s;
+	if (setsockopt(s, SOL_SOCKET, SO_ATTACH_BPF, &prog, sizeof(prog)) || bind(s, (void *)&to, sizeof(to)))
+		return -errno;
+	return 0;
+}
+
+/* Taps for all protocols run before the ingress hook, those for one ethertype behind it; nothing goes further. */
+static int ingress_sensors(struct judge *j)
+{
+	int pre = sensor(j, BPF_PROG_TYPE_SOCKET_FILTER, 0, WORD_PRE, 0);
+	int post = sensor(j, BPF_PROG_TYPE_SOCKET_FILTER, 0, WORD_POST, 0), r;
+
+	if (pre < 0 || post < 0)
+		return -errno;
+	r = packet_socket(j, ETH_P_ALL, pre);
+	for (unsigned int i = 0; !r && i < judge_n_ethertypes; i++)
+		r = packet_socket(j, judge_ethertypes[i], post);
+	close(pre);
+	close(post);
+	return r ? r : link_both(j, WORD_STOP, 0, 0, -2147483647);
+}
+
+static int l3_sensors(struct judge *j, int first, int last)
+{
+	static const int hooknum[] = { [JUDGE_PREROUTING] = 0, [JUDGE_INPUT] = 1, [JUDGE_FORWARD] = 2 };
+	int r = link_both(j, WORD_PRE, 1, hooknum[j->hook], first - 1);
+
+	return r ? r : link_both(j, WORD_POST, 0, hooknum[j->hook], last + 1);
+}
+
+static int tap_open(const char *name)
+{
+	struct ifreq r = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
+	if (ioctl(fd, TUNSETIFF, &r)) {
+		int e = -errno;
+
+		close(fd);
+		return e;
+	}
+	return fd;
+}
+
+/* Every packet that is well formed shall come to the hook: no filter of the stack's own on addresses or paths. */
+static int network(const struct judge *j)
+{
+	static const char *const sysctls[] = {
+		"ipv4/conf/all/rp_filter=0", "ipv4/conf/default/rp_filter=0", "ipv4/conf/tap0/rp_filter=0",
+		"ipv4/conf/all/accept_local=1", "ipv4/conf/all/route_localnet=1", "ipv4/conf/all/accept_source_route=1",
+		"ipv4/conf/tap0/accept_source_route=1", "ipv4/conf/all/forwarding=1", "ipv6/conf/all/forwarding=1",
+		"ipv6/conf/all/accept_dad=0", "ipv6/conf/tap0/accept_dad=0", "ipv6/conf/tap0/accept_ra=0",
+		"ipv4/ip_early_demux=0", "ipv4/conf/all/log_martians=0", "ipv4/icmp_ratelimit=1000000",
+	};
+
+	for (size_t i = 0; i < sizeof(sysctls) / sizeof(*sysctls); i++) {
+		const char *eq = strchr(sysctls[i], '=');
+
+		judge_run("echo %s >/proc/sys/net/%.*s 2>/dev/null", eq + 1, (int)(eq - sysctls[i]), sysctls[i]);
+	}
+	if (judge_run("ip link set tap0 address 02:00:00:00:00:01 addrgenmode none && "
+		      "ip link set out0 address 02:00:00:00:00:02 addrgenmode none && ip link set lo up && "
+		      "ip link set tap0 up && ip link set out0 up && ip addr add 10.0.0.1/24 dev tap0 && "
+		      "ip addr add fd00::1/64 dev tap0 nodad && ip addr add 10.9.9.1/24 dev out0 && "
+		      "ip addr add fd09::1/64 dev out0 nodad"))
+		return -EIO;
+	if (j->hook == JUDGE_FORWARD)
+		return judge_run("ip route add default via 10.9.9.2 dev out0 onlink && "
+				 "ip -6 route add default via fd09::2 dev out0 onlink && "
+				 "ip neigh add 10.9.9.2 lladdr 02:00:00:00:00:03 dev out0 && "
+				 "ip neigh add fd09::2 lladdr 02:00:00:00:00:03 dev out0") ? -EIO : 0;
+	return judge_run("ip route add local 0.0.0.0/0 dev lo table local && ip -6 route add local ::/0 dev lo table local") ?
+		-EIO : 0;
+}
+
+const char *judge_missing(void)
+{
+	if (geteuid())
+		return "the kernel judge needs root";
+	if (access("/dev/net/tun", R_OK | W_OK))
+		return "the kernel judge needs /dev/net/tun";
+	return NULL;
+}
+
+int judge_open(struct judge *j, enum judge_hook hook, int first, int last)
+{
+	int r;
+
+	memset(j, 0, sizeof(*j));
+	j->hook = hook;
+	j->tap = j->out = j->map = -1;
+	if (unshare(CLONE_NEWNET))
+		return -errno;
+	j->tap = tap_open("tap0");
+	j->out = tap_open("out0");
+	if (j->tap < 0 || j->out < 0)
+		return j->tap < 0 ? j->tap : j->out;
+	j->iif = if_nametoindex("tap0");
+	j->oif = if_nametoindex("out0");
+	r = network(j);
+	if (!r)
+		r = words(j);
+	if (!r)
+		r = hook == JUDGE_INGRESS ? ingress_sensors(j) : l3_sensors(j, first, last);
+	return r;
+}
+
+void judge_close(struct judge *j)
+{
+	for (unsigned int i = 0; i < j->n_link; i++)
+		close(j->link[i]);
+	for (unsigned int i = 0; i < j->n_sock; i++)
+		close(j->sock[i]);
+	if (j->word && j->word != MAP_FAILED)
+		munmap((void *)j->word, 4096);
+	close(j->map);
+	close(j->tap);
+	close(j->out);
+}
+
+static const struct { const char *load, *flush; } tools[] = {
+	[JUDGE_NFT] = { "nft -f -", "nft flush ruleset" },
+	[JUDGE_IPT] = { "iptables-legacy-restore", "iptables-legacy -F && iptables-legacy -X && iptables-legacy -P INPUT ACCEPT && iptables-legacy -P FORWARD ACCEPT" },
+	[JUDGE_IP6T] = { "ip6tables-legacy-restore", "ip6tables-legacy -F && ip6tables-legacy -X && ip6tables-legacy -P INPUT ACCEPT && ip6tables-legacy -P FORWARD ACCEPT" },
+	[JUDGE_IPT_NFT] = { "iptables-nft-restore", "nft flush ruleset" },
+	[JUDGE_IP6T_NFT] = { "ip6tables-nft-restore", "nft flush ruleset" },
+};
+
+int judge_flush(struct judge *j, enum judge_tool tool)
+{
+	return judge_run("%s >/dev/null 2>&1", tools[tool].flush);
+}
+
+/* The tool's own output goes through a file of the child's: a pipe both ways would need a thread. */
+int judge_load(struct judge *j, enum judge_tool tool, const char *text, char *err, size_t err_len)
+{
+	char path[] = "/tmp/fwjit-judge-XXXXXX", cmd[256];
+	int fd = mkstemp(path), status;
+	FILE *f;
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	judge_flush(j, tool);
+	snprintf(cmd, sizeof(cmd), "%s >%s 2>&1", tools[tool].load, path);
+	f = popen(cmd, "w");
+	if (f) {
+		fwrite(text, 1, strlen(text), f);
+		status = pclose(f);
+	} else {
+		status = -1;
+	}
+	n = err_len ? read(fd, err, err_len - 1) : 0;
+	if (err_len)
+		err[n > 0 ? n : 0] = '\0';
+	close(fd);
+	unlink(path);
+	return status ? -1 : 0;
+}
+
+enum judge_says judge_packet(struct judge *j, const void *frame, size_t len)
+{
+	uint64_t pre = j->word[WORD_PRE], post = j->word[WORD_POST];
+
+	if (write(j->tap, frame, len) != (ssize_t)len)
+		return JUDGE_UNSEEN;
+	if (j->word[WORD_PRE] == pre)
+		return JUDGE_UNSEEN;
+	return j->word[WORD_POST] != post ? JUDGE_ACCEPT : JUDGE_DROP;
+}
