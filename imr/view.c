@@ -249,11 +249,6 @@ static bool is_loopback6(const uint8_t *a)
 	return is_zero(a, 15) && a[15] == 1;
 }
 
-static bool is_mapped6(const uint8_t *a)
-{
-	return is_zero(a, 10) && be16(a + 10) == 0xffff;
-}
-
 /* ip6_rcv_core's checks of addresses. What comes in through "lo" may be of the loopback's. */
 static bool addresses_ok(const uint8_t *nh, bool lo)
 {
@@ -264,7 +259,7 @@ static bool addresses_ok(const uint8_t *nh, bool lo)
 		return false;
 	if (dst[0] == 0xff && (scope == 0 || (scope == 1 && !lo)))
 		return false;
-	return src[0] != 0xff && !is_mapped6(src);
+	return src[0] != 0xff;
 }
 
 /* ip6_rcv_core */
