@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A device, and what may stand between its XDP hook and the rules. A slice drops what the rules would drop; where a
+ * bridge, a tc filter or an upper device takes packets out of that way first, the rules would not have seen them. The
+ * kinds of upper devices that are known to take none are a table; any other is refused.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <net/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+
+#include "priv.h"
+#include "uapi.h"
+
+/* net/core/dev.c: dev_valid_name */
+bool ld_device_name_ok(const char *dev)
+{
+	size_t n = strlen(dev);
+
+	if (!n || n >= IFNAMSIZ || !strcmp(dev, ".") || !strcmp(dev, ".."))
+		return false;
+	for (; *dev; dev++)
+		if (*dev == '/' || *dev == ':' || (unsigned char)*dev <= ' ')
+			return false;
+	return true;
+}
+
+static void read_kind(const struct nlattr *info, struct ld_link *l)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, info)
+		if (mnl_attr_get_type(a) == IFLA_INFO_KIND)
+			snprintf(l->kind, sizeof(l->kind), "%.*s", (int)mnl_attr_get_payload_len(a),
+				 mnl_attr_get_str(a));
+}
+
+static void read_xdp(const struct nlattr *xdp, struct ld_link *l)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, xdp) {
+		if (mnl_attr_get_type(a) == IFLA_XDP_ATTACHED)
+			ld_nl_copy(&l->xdp_mode, sizeof(l->xdp_mode), a);
+		if (mnl_attr_get_type(a) == IFLA_XDP_PROG_ID)
+			l->xdp_id = ld_nl_u32(a);
+	}
+}
+
+static void read_attr(const struct nlattr *a, struct ld_link *l)
+{
+	switch (mnl_attr_get_type(a)) {
+	case IFLA_IFNAME:
+		snprintf(l->name, sizeof(l->name), "%.*s", (int)mnl_attr_get_payload_len(a), mnl_attr_get_str(a));
+		break;
+	case IFLA_ADDRESS:
+		ld_nl_copy(l->mac, sizeof(l->mac), a);
+		break;
+	case IFLA_MASTER:
+		l->master = ld_nl_u32(a);
+		break;
+	case IFLA_LINK:
+		l->lower = ld_nl_u32(a);
+		break;
+	case IFLA_LINK_NETNSID:
+		l->has_lower_netns = true;
+		break;
+	case IFLA_MTU:
+		l->mtu = ld_nl_u32(a);
+		break;
+	case IFLA_LINKINFO:
+		read_kind(a, l);
+		break;
+	case IFLA_XDP:
+		read_xdp(a, l);
+		break;
+	}
+}
+
+static void read_link(const struct nlmsghdr *nlh, struct ld_link *l)
+{
+	const struct ifinfomsg *m = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *a;
+
+	*l = (struct ld_link){ .ifindex = m->ifi_index, .flags = m->ifi_flags, .type = m->ifi_type };
+	mnl_attr_for_each(a, nlh, sizeof(*m))
+		read_attr(a, l);
+}
+
+static int on_link(const struct nlmsghdr *nlh, void *data)
+{
+	if (nlh->nlmsg_type == RTM_NEWLINK && mnl_nlmsg_get_payload_len(nlh) >= sizeof(struct ifinfomsg))
+		read_link(nlh, data);
+	return MNL_CB_OK;
+}
+
+int ld_link_get(const char *dev, uint32_t ifindex, struct ld_link *ret)
+{
+	_cleanup_nl_ struct ld_nl nl = { 0 };
+	char buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *m;
+	int err = ld_nl_open(&nl, NETLINK_ROUTE);
+
+	if (err)
+		return err;
+	*ret = (struct ld_link){ 0 };
+	nlh->nlmsg_type = RTM_GETLINK;
+	m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
+	m->ifi_index = ifindex;
+	if (dev)
+		mnl_attr_put_strz(nlh, IFLA_IFNAME, dev);
+	err = ld_nl_ask(&nl, nlh, on_link, ret);
+	return err ? err : ret->ifindex ? 0 : -ENODEV;
+}
+
+/* Upper devices that get their packets from the stack, behind the rules, or (veth) are no upper devices. */
+static bool takes_no_packets(const char *kind)
+{
+	static const char *const known[] = {
+		"veth", "netkit", "gre", "gretap", "erspan", "ip6gre", "ip6gretap", "ip6erspan", "ipip", "sit", "ip6tnl",
+		"vti", "vti6", "vxlan", "geneve", "xfrm", "wireguard", "gtp", "bareudp",
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(kind, known[i]))
+			return true;
+	return false;
+}
+
+struct uppers {
+	const struct ld_link *dev;
+	struct ld_link found;	/* ifindex 0: none */
+};
+
+static int on_upper(const struct nlmsghdr *nlh, void *data)
+{
+	struct uppers *u = data;
+	struct ld_link l = { 0 };
+
+	on_link(nlh, &l);
+	if (!l.ifindex || l.ifindex == u->dev->ifindex || l.lower != u->dev->ifindex || l.has_lower_netns)
+		return MNL_CB_OK;
+	if (!takes_no_packets(l.kind))
+		u->found = l;
+	return MNL_CB_OK;
+}
+
+static int check_uppers(struct ld_nl *nl, struct diags *ds, const struct ld_link *dev)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct uppers u = { .dev = dev };
+	int err;
+
+	nlh->nlmsg_type = RTM_GETLINK;
+	nlh->nlmsg_flags = NLM_F_DUMP;
+	mnl_nlmsg_put_extra_header(nlh, sizeof(struct ifinfomsg));
+	err = ld_nl_ask(nl, nlh, on_upper, &u);
+	if (err || !u.found.ifindex)
+		return err;
+	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" has a device on top of it that takes packets before the rules: \"%s\" (%s)",
+		 dev->name, u.found.name, *u.found.kind ? u.found.kind : "of an unknown kind")
+		->hint = "choose another device, or remove that one";
+	return -EBUSY;
+}
+
+static int on_filter(const struct nlmsghdr *nlh, void *data)
+{
+	if (nlh->nlmsg_type == RTM_NEWTFILTER)
+		++*(uint32_t *)data;
+	return MNL_CB_OK;
+}
+
+/* The parent that names the ingress side of clsact also finds the filters of an ingress qdisc. */
+static int check_tc(struct ld_nl *nl, struct diags *ds, const struct ld_link *dev)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct tcmsg *m;
+	uint32_t n = 0;
+	int err;
+
+	nlh->nlmsg_type = RTM_GETTFILTER;
+	nlh->nlmsg_flags = NLM_F_DUMP;
+	m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
+	m->tcm_family = AF_UNSPEC;
+	m->tcm_ifindex = dev->ifindex;
+	m->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+	err = ld_nl_ask(nl, nlh, on_filter, &n);
+	if (err == -EINTR || (err && err != -EINVAL && err != -ENOENT && err != -EOPNOTSUPP))
+		return err;
+	if (!n)
+		return 0;
+	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" has tc filters at ingress, which may change or redirect packets before the rules",
+		 dev->name)->hint = "`tc filter show dev … ingress` shows them";
+	return -EBUSY;
+}
+
+/* Where the caller may not ask, nothing is known: tcx programs cannot be listed in a user namespace. */
+static int check_tcx(struct diags *ds, const struct ld_link *dev)
+{
+	uint32_t n = 0, ids[1];
+	int err;
+
+	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = 1);
+	err = bpf_prog_query_opts(dev->ifindex, UAPI_BPF_TCX_INGRESS, &opts) < 0 ? -errno : 0;
+	n = opts.prog_cnt;
+	if (err && err != -ENOSPC)
+		return 0;
+	if (!n)
+		return 0;
+	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" has %u tcx programs at ingress, which may redirect packets before the rules",
+		 dev->name, n)->hint = "`bpftool net show dev …` names them";
+	return -EBUSY;
+}
+
+static int check_kind(struct diags *ds, const struct ld_link *dev)
+{
+	struct ld_link master = { 0 };
+
+	if (dev->type != ARPHRD_ETHER) {
+		diag_add(ds, DIAG_ERROR, NULL, "\"%s\" is not an Ethernet device (type %u)", dev->name, dev->type);
+		return -EBUSY;
+	}
+	if (!dev->master)
+		return 0;
+	ld_link_get(NULL, dev->master, &master);
+	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" belongs to \"%s\" (%s), which takes its packets before the rules", dev->name,
+		 master.name, *master.kind ? master.kind : "master")->hint = "the rules see packets of the master";
+	return -EBUSY;
+}
+
+int ld_device_check(struct ld_nl *nl, struct diags *ds, const struct ld_link *l)
+{
+	int err = check_kind(ds, l);
+
+	err = err ? err : check_uppers(nl, ds, l);
+	err = err ? err : check_tc(nl, ds, l);
+	return err ? err : check_tcx(ds, l);
+}
