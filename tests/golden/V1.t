@@ -1,0 +1,12 @@
+# V1: one tag is popped before ingress; with two the packet is no IP packet.
+-- nft
+table netdev t {
+	chain c {
+		type filter hook ingress device "tap0" priority 0; policy accept;
+		tcp dport 22 drop
+	}
+}
+-- hook ingress
+-- run
+in tap0 vlan 5 ip 10.1.1.1 > 10.2.2.2 tcp 1 > 22 S => drop
+in tap0 qinq 5 vlan 6 ip 10.1.1.1 > 10.2.2.2 tcp 1 > 22 S => accept

@@ -1,0 +1,12 @@
+# V2: the protocol is what stands behind the tag.
+-- nft
+table netdev t {
+	chain c {
+		type filter hook ingress device "tap0" priority 0; policy accept;
+		meta protocol vlan drop
+	}
+}
+-- hook ingress
+-- run
+in tap0 vlan 5 ip 10.1.1.1 > 10.2.2.2 tcp 1 > 22 S => accept
+in tap0 qinq 5 vlan 6 ip 10.1.1.1 > 10.2.2.2 tcp 1 > 22 S => drop
