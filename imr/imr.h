@@ -341,6 +341,7 @@ struct imr_env {
 	uint8_t mac[6];
 	bool fwd4, fwd6;	/* the device forwards */
 	bool plain_rules;	/* the routing policy looks at the local table first */
+	bool no_gro;		/* nothing merges packets between this device and the rules: lengths are those on the wire */
 	uint32_t n_local4, n_local6;	/* what is delivered here by the local table: addresses, prefixes, broadcast, anycast */
 	const struct imr_range *local4;	/* ascending, disjoint, not adjacent: fit for struct imr_set */
 	const struct imr_range *local6;
