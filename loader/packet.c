@@ -60,13 +60,13 @@ static const struct setter udp_setters[] = { { "ulen", 4, 2, 0, 16 }, { NULL, 0,
 
 static void fail(struct build *b, const char *what)
 {
-	struct imr_at at = { .tool = "packet", .where = "packet", .text = b->text };
+	struct imr_at at = { .text = b->text };
 	struct diag *d;
 
 	if (b->failed)
 		return;
 	b->failed = true;
-	d = diag_add(b->ds, DIAG_ERROR, &at, "%s \"%s\"", what, b->word);
+	d = diag_add(b->ds, DIAG_ERROR, &at, "packet: %s \"%s\"", what, b->word);
 	if (*b->word)
 		d->mark = b->word;
 	d->hint = "the packet language is described in docs/PACKETS.md";
