@@ -4,8 +4,8 @@
  *
  * A rule speaks of the packet as its own hook sees it; a frame on the wire is not that. Between the two the kernel pops
  * VLAN tags, trims padding, checks headers and looks for the transport header, and drops what it does not like. This is
- * the exact model of that, from the frame's bytes alone: what needs a routing table or a socket is outside it. Each part
- * names the kernel's function that it follows; docs/SEMANTICS.md has the same in words.
+ * the exact model of that, from the frame's bytes alone: what needs a routing table or a socket is outside it. Each
+ * part names the kernel's function that it follows; docs/SEMANTICS.md has the same in words.
  */
 #include <string.h>
 
@@ -308,7 +308,7 @@ static bool receive(struct imr_view *v, const struct imr_pkt *p)
 	}
 }
 
-/* The L3 hooks, and early.l3: an untagged packet that is no fragment and has no hop-by-hop options, on its way there. */
+/* The L3 hooks; and early.l3: an untagged packet on its way there, no fragment and without hop-by-hop options. */
 static bool view_l3(struct imr_view *v, const struct imr_pkt *p, const struct imr_hook_info *hook, bool bound)
 {
 	bool early = hook->num == HN_EARLY;
