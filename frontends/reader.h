@@ -21,7 +21,15 @@ int fe_live_get(struct arena *a, struct diags *ds, struct fe_capture *ret);
  * back as a capture. The devices that the rules name are made there first. Whatever happens to the child (libnftables
  * may abort), the caller lives; the tool's own words become the diagnostic. Any user may do it, 10,000 rules too. */
 enum fe_text_kind { FE_TEXT_NONE, FE_TEXT_NFT, FE_TEXT_IPT, FE_TEXT_IP6T, FE_TEXT_IPT_NFT, FE_TEXT_IP6T_NFT };
+/* Which tool a text is for, by its first words; iptables-save or ip6tables-save by what stands in it. Pure. */
+enum fe_text_kind fe_text_recognise(const char *text, size_t len);
 int fe_text_get(struct arena *a, struct diags *ds, enum fe_text_kind kind, const char *path, const char *text,
 		size_t len, struct fe_capture *ret);
+
+/* A device's index as the rules know it: its index here, or for a device that is not here a number made of its name. The
+ * sandbox gives its devices these indices, so that `iif "x"` read there means the same device here. */
+uint32_t fe_ifindex(const char *name);
+/* A hash over every legacy table in use, counters aside: what has no notification is compared. */
+uint64_t fe_legacy_hash(struct arena *a, struct diags *ds);
 
 #endif
