@@ -253,6 +253,39 @@ static int commit(struct job *j)
 	return 0;
 }
 
+static void sweep_one(const struct ld_root *r, char *name)
+{
+	_cleanup_att_ struct ld_att att = { .link_fd = -1, .prog_fd = -1 };
+
+	for (char *c = name; *c; c++)
+		*c = *c == ':' ? '.' : *c;
+	if (!ld_att_open(r, name, &att) && !att.ifindex)
+		ld_dir_remove(att.dir);
+}
+
+/* Attachments of network namespaces that have ended: their devices went with them. */
+static void sweep(const struct ld_root *ours)
+{
+	char top[LD_PATH], *end;
+	_cleanup_names_ char **net = NULL;
+
+	snprintf(top, sizeof(top), "%s", ours->path);
+	end = strrchr(top, '/');
+	*end = '\0';
+	net = ld_dir_names(top);
+	for (char **n = net; n && *n; n++) {
+		struct ld_root other = { .fd = ours->fd };
+		_cleanup_names_ char **id = NULL;
+
+		if (snprintf(other.path, sizeof(other.path), "%.100s/%.60s", top, *n) < 0 || !strcmp(other.path, ours->path))
+			continue;
+		id = ld_dir_names(other.path);
+		for (char **i = id; i && *i; i++)
+			sweep_one(&other, *i);
+		rmdir(other.path);
+	}
+}
+
 static int slots(struct job *j)
 {
 	int fd = ld_role_fd(j->prog, BE_MAP_COUNTERS);
@@ -284,6 +317,8 @@ static int run(struct job *j)
 		refuse(j, err, "pinning the program and its maps");
 	else
 		err = commit(j);
+	if (!err)
+		sweep(&r);
 	if (err && *j->gen) {
 		ld_dir_remove(j->gen);
 		rmdir(j->dir);

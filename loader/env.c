@@ -109,6 +109,7 @@ void ld_env_print(struct strbuf *out, const struct imr_env *env)
 	strbuf_add(out, "plain %d\n", env->plain_rules);
 	print_ranges(out, "local4", env->local4, env->n_local4);
 	print_ranges(out, "local6", env->local6, env->n_local6);
+	strbuf_add(out, "end\n");
 }
 
 static bool read_range(const char *line, const char *key, struct imr_range *ret)
@@ -142,7 +143,7 @@ static bool read_line(const char *line, struct imr_env *env, struct imr_range *r
 	} else if (read_range(line, "local6", &r6[env->n_local6])) {
 		env->n_local6++;
 	} else {
-		return !strcmp(line, "env 1");
+		return !strcmp(line, "env 1") || !strcmp(line, "end");
 	}
 	return true;
 }

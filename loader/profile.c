@@ -33,10 +33,10 @@ static const char rules[] =
 	"table ip p { chain c { type filter hook prerouting priority 0;\n"
 	"udp dport 53 counter drop comment \"th_fast_frag\"\n"
 	"udp dport 54 counter drop comment \"control\"\n"
-	"} }\n"
+	"}\n}\n"
 	"table ip6 p { chain c { type filter hook prerouting priority 0;\n"
 	"meta l4proto 6 counter drop comment \"no_bound\"\n"
-	"} }\n";
+	"}\n}\n";
 
 static const uint8_t mac[2][6] = { { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 } };
 
