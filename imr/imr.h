@@ -301,6 +301,7 @@ struct imr_view {
 	uint16_t protocol;	/* skb->protocol as a number */
 	uint32_t ll, nh, end;	/* link layer, network header, end of the visible bytes */
 	uint32_t len;		/* skb->len at this hook */
+	bool hop;		/* it is being forwarded: its time to live is one less than in the frame */
 	bool th_ok, tx_ok;
 	uint8_t th_proto, tx_proto;
 	uint32_t th, tx;	/* transport header as nft has it, and as xt has it (through AH) */

@@ -110,6 +110,23 @@ static uint32_t avail(const struct run *r, enum imr_base b)
 	return start < v->end ? v->end - start : 0;
 }
 
+/* ip_decrease_ttl, ip6_forward: before the forward hook, the time to live is one less, and IPv4's checksum follows. */
+static uint8_t byte_in(const struct run *r, uint32_t at)
+{
+	const struct imr_view *v = &r->view;
+	const uint8_t *h = r->pkt->frame + v->nh;
+	uint32_t off = at - v->nh, sum;
+
+	if (v->hop && at >= v->nh && off == (v->nfproto == FAM_IP ? 8 : 7))
+		return h[off] - 1;
+	if (v->hop && at >= v->nh && v->nfproto == FAM_IP && (off == 10 || off == 11)) {
+		sum = (h[10] << 8 | h[11]) + 0x100;
+		sum += sum >= 0xffff;
+		return off == 10 ? sum >> 8 : sum;
+	}
+	return r->pkt->frame[at];
+}
+
 /* nft_payload_copy_vlan: the link header of a frame whose tag was popped is put together again, with skb->protocol as
  * its last field. Where tags were forgotten instead (ll > 0), the addresses moved up to the type. */
 static uint8_t ll_byte(const struct run *r, uint32_t off)
@@ -120,7 +137,7 @@ static uint8_t ll_byte(const struct run *r, uint32_t off)
 		return r->pkt->frame[off];
 	if (v->nh - v->ll == 18 && off >= 16 && off < 18)
 		return off == 16 ? v->protocol >> 8 : v->protocol & 0xff;
-	return r->pkt->frame[v->ll + off];
+	return byte_in(r, v->ll + off);
 }
 
 static uint8_t byte_at(const struct run *r, enum imr_base b, uint32_t off)
@@ -129,7 +146,7 @@ static uint8_t byte_at(const struct run *r, enum imr_base b, uint32_t off)
 
 	if (b == B_LL)
 		return ll_byte(r, off);
-	return r->pkt->frame[(b == B_NH ? v->nh : b == B_TH ? v->th : v->tx) + off];
+	return byte_in(r, (b == B_NH ? v->nh : b == B_TH ? v->th : v->tx) + off);
 }
 
 /* len bytes as one number, the first the most significant; 0 where not all of them are there. */

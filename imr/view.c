@@ -308,6 +308,12 @@ static bool receive(struct imr_view *v, const struct imr_pkt *p)
 	}
 }
 
+/* ip_forward, ip6_forward: a packet at the end of its life is answered, not forwarded. */
+static bool may_forward(const struct imr_view *v, const struct imr_pkt *p)
+{
+	return p->frame[v->nh + (v->nfproto == FAM_IP ? 8 : 7)] > 1;
+}
+
 /* The L3 hooks; and early.l3: an untagged packet on its way there, no fragment and without hop-by-hop options. */
 static bool view_l3(struct imr_view *v, const struct imr_pkt *p, const struct imr_hook_info *hook, bool bound)
 {
@@ -318,6 +324,9 @@ static bool view_l3(struct imr_view *v, const struct imr_pkt *p, const struct im
 	if (!receive(v, p) || (hook->family != FAM_INET && hook->family != v->nfproto))
 		return false;
 	v->len = v->end - v->nh;
+	v->hop = hook->num == HN_FORWARD || hook->num == HN_POSTROUTING;
+	if (v->hop && !may_forward(v, p))
+		return false;
 	if (hook->num == HN_OUTPUT)
 		v->ll = v->nh;	/* no link layer header yet */
 	if (v->nfproto == FAM_IP) {

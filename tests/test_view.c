@@ -380,6 +380,27 @@ START_TEST(run_vlan)
 }
 END_TEST
 
+/* At forward the time to live is one less than on the wire, and a packet without any left is not there. */
+START_TEST(run_forward)
+{
+	struct imr *imr = program(1, HOOK_INET_FORWARD);
+	struct imr_rule *r = rule(imr, 0);
+
+	imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, F_IP_TTL), 63, ELSE_NEXT);
+	imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, F_IP_CHECKSUM), 0x65cd, ELSE_NEXT);
+	imr_end(imr, r, OP_DROP, 0);
+	ck_assert_int_eq(verdict(imr, "ip 10.0.0.1 > 10.2.2.2 udp 1 > 53", NULL), V_DROP);
+	ck_assert_int_eq(verdict(imr, "ip 10.0.0.1 > 10.2.2.2 ttl 1 udp 1 > 53", NULL), V_NONE);
+	ck_assert_int_eq(verdict(imr, "ip6 fd01::1 > fd02::2 ttl 1 udp 1 > 53", NULL), V_NONE);
+
+	imr = program(1, HOOK_IP6_POSTROUTING);
+	r = rule(imr, 0);
+	imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, F_IP6_HOPLIMIT), 1, ELSE_NEXT);
+	imr_end(imr, r, OP_DROP, 0);
+	ck_assert_int_eq(verdict(imr, "ip6 fd01::1 > fd02::2 ttl 2 udp 1 > 53", NULL), V_DROP);
+}
+END_TEST
+
 /* The end of a chain reached by goto returns to the caller of the last jump; with none, to the policy. */
 START_TEST(run_goto)
 {
@@ -465,6 +486,7 @@ int main(void)
 	tcase_add_loop_test(t, pcap_hostile, 0, N(captures));
 	tcase_add_test(t, run_presence);
 	tcase_add_test(t, run_vlan);
+	tcase_add_test(t, run_forward);
 	tcase_add_test(t, run_goto);
 	tcase_add_test(t, run_counters);
 	tcase_add_test(t, run_unknown);
