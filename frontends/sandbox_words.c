@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The words of a rule tool made into diagnostics. nft prints a place, a message, the line and carets under it; that is
+ * kept as it is, only with the file's own name. Other tools print lines. Pure.
+ */
+#include <string.h>
+
+#include "sandbox.h"
+
+#define MAX_DIAGS	16
+
+struct line {
+	const char *s;
+	size_t n;
+};
+
+static struct line line_at(const char *s)
+{
+	struct line l = { s, strcspn(s, "\n") };
+
+	return l;
+}
+
+static const char *after(struct line l)
+{
+	return l.s[l.n] ? l.s + l.n + 1 : l.s + l.n;
+}
+
+/* nft's third line: nothing but blanks, ^ and ~. */
+static bool is_carets(struct line l)
+{
+	return memchr(l.s, '^', l.n) && strspn(l.s, " \t^~") >= l.n;
+}
+
+/* What the carets of a line stand under. */
+static struct line marked(struct line text, struct line carets, size_t *at)
+{
+	size_t from = *at, to;
+
+	while (from < carets.n && carets.s[from] != '^')
+		from++;
+	for (to = from; to < carets.n && carets.s[to] == '^'; to++)
+		;
+	*at = to;
+	if (to > text.n)
+		to = text.n;
+	return from < to ? (struct line){ text.s + from, to - from } : (struct line){ text.s, 0 };
+}
+
+static void add_marked(struct sb_names *ret, struct line text, struct line carets)
+{
+	for (size_t at = 0; at < carets.n; ) {
+		struct line m = marked(text, carets, &at);
+
+		while (m.n && strchr("\"$ ", m.s[0]))
+			m.s++, m.n--;
+		while (m.n && strchr("\" ;", m.s[m.n - 1]))
+			m.n--;
+		if (m.n)
+			sb_name_add(ret, m.s, m.n);
+	}
+}
+
+/* The line with `path` for /dev/stdin, and without the word Error, which a diagnostic has itself. */
+static const char *with_path(struct arena *a, struct line l, const char *path)
+{
+	static const char *const stands[] = { "/dev/stdin", "-", "stdin" };
+	struct strbuf b = { .arena = a };
+	const char *error = memmem(l.s, l.n, " Error:", 7);
+
+	for (size_t i = 0; i < sizeof(stands) / sizeof(stands[0]); i++) {
+		size_t n = strlen(stands[i]);
+
+		if (l.n > n && !memcmp(l.s, stands[i], n) && l.s[n] == ':') {
+			strbuf_add(&b, "%s", path ? path : "standard input");
+			l.s += n;
+			l.n -= n;
+			break;
+		}
+	}
+	if (error && error >= l.s) {
+		strbuf_add_bytes(&b, l.s, (size_t)(error - l.s));
+		l.n -= (size_t)(error + 7 - l.s);
+		l.s = error + 7;
+	}
+	strbuf_add_bytes(&b, l.s, l.n);
+	return b.s ? b.s : "";
+}
+
+static void add_diag(struct arena *a, struct diags *ds, const char *tool, const char *path, struct line message,
+		     struct line text, struct line carets)
+{
+	bool placed = !memcmp(message.s, "/dev/stdin:", message.n < 11 ? message.n : 11);
+	struct diag *d = diag_add(ds, DIAG_ERROR, NULL, "%s%s%s", placed ? "" : tool, placed ? "" : ": ",
+				  with_path(a, message, path));
+	struct line m;
+	size_t at = 0;
+
+	if (!carets.n)
+		return;
+	m = marked(text, carets, &at);
+	d->at.text = arena_strndup(a, text.s, text.n);
+	d->mark = arena_strndup(a, m.s, m.n);
+}
+
+void sb_words(struct arena *a, struct diags *ds, const char *tool, const char *path, const char *words,
+	      struct sb_names *ret_marked)
+{
+	uint32_t n = 0;
+
+	for (const char *p = words; *p && n < MAX_DIAGS; ) {
+		struct line l = line_at(p), text, carets = { p, 0 };
+
+		p = after(l);
+		if (!l.n)
+			continue;
+		text = line_at(p);
+		if (*after(text))
+			carets = line_at(after(text));
+		if (carets.n && is_carets(carets))
+			p = after(carets);
+		else
+			carets.n = 0;
+		if (carets.n && ret_marked)
+			add_marked(ret_marked, text, carets);
+		if (ds)
+			add_diag(a, ds, tool, path, l, text, carets);
+		n++;
+	}
+}
