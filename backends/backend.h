@@ -48,6 +48,9 @@ struct be_prog {
 
 struct be_opts {
 	bool gate;	/* a word in BE_MAP_GATE: 0 passes every packet (watch) */
+	char dev[16];		/* the device of attachment: its name, index and address */
+	uint32_t ifindex;
+	uint8_t mac[6];
 };
 
 /* target.def names the rows; adding one touches no other. */

@@ -5,6 +5,7 @@
  * does not fit sets `overflow`, which the compiler turns into a refusal.
  */
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #include "emit.h"
@@ -172,6 +173,11 @@ void be_to_host(struct be_emit *e, unsigned int size, uint8_t reg)
 {
 	if (size > 1)
 		add(e, BPF_ALU | BPF_END | BPF_TO_BE, reg, 0, 0, size * 8);
+}
+
+void be_swap64(struct be_emit *e, uint8_t reg)
+{
+	add(e, BPF_ALU | BPF_END | (BYTE_ORDER == LITTLE_ENDIAN ? BPF_TO_BE : BPF_TO_LE), reg, 0, 0, 64);
 }
 
 void be_jmp64(struct be_emit *e, uint8_t op, uint8_t dst, int32_t imm, uint32_t label)

@@ -50,6 +50,7 @@ void be_load(struct be_emit *e, unsigned int size, uint8_t dst, uint8_t base, in
 void be_store(struct be_emit *e, unsigned int size, uint8_t base, int16_t off, uint8_t src);
 void be_store_imm(struct be_emit *e, unsigned int size, uint8_t base, int16_t off, int32_t imm);
 void be_to_host(struct be_emit *e, unsigned int size, uint8_t reg);	/* network order to a number; 1: nothing */
+void be_swap64(struct be_emit *e, uint8_t reg);	/* the eight bytes reversed */
 void be_jmp64(struct be_emit *e, uint8_t op, uint8_t dst, int32_t imm, uint32_t label);
 void be_jmp32(struct be_emit *e, uint8_t op, uint8_t dst, uint32_t imm, uint32_t label);
 void be_jmp64_reg(struct be_emit *e, uint8_t op, uint8_t dst, uint8_t src, uint32_t label);

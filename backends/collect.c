@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Reads the chain once: refuses what a program cannot say, naming the rule, and gives everything that rules ask of the
+ * packet a place in the record.
+ */
+#include <string.h>
+
+#include "select.h"
+
+#define REC_MAX		4096	/* bytes of a record */
+
+void be_refuse(struct be_cc *cc, const struct imr_at *at, const char *what, const char *hint)
+{
+	struct diag *d = diag_add(cc->imr->diags, DIAG_UNSUPPORTED, at, "%s: %s", cc->target->name, what);
+
+	d->hint = hint;
+	cc->bad = true;
+}
+
+static uint8_t bits_of(const struct imr_insn *i)
+{
+	if (i->op == OP_TCPOPT)
+		return 1;
+	if (i->field == F_RAW)
+		return i->len * 8;
+	return imr_fields[i->field].bits;
+}
+
+static bool is_cell(const struct be_cell *c, const struct imr_insn *i)
+{
+	if (c->op != i->op)
+		return false;
+	if (i->op == OP_TCPOPT)
+		return c->base == i->base && c->kind == (uint8_t)i->imm;
+	if (c->field != i->field)
+		return false;
+	return i->field != F_RAW || (c->base == i->base && c->off == i->off && c->len == i->len);
+}
+
+static const struct be_cell *find(const struct be_cc *cc, const struct imr_insn *i)
+{
+	for (uint32_t n = 0; n < cc->n_cell; n++)
+		if (is_cell(&cc->cell[n], i))
+			return &cc->cell[n];
+	return NULL;
+}
+
+static uint32_t cell_size(uint8_t bits)
+{
+	return bits <= 32 ? 4 : bits <= 64 ? 8 : 16;
+}
+
+uint32_t be_rec_size(const struct be_cc *cc)
+{
+	const struct be_cell *last = cc->n_cell ? &cc->cell[cc->n_cell - 1] : NULL;
+	uint32_t end = last ? last->at + cell_size(last->bits) : REC_CELLS;
+
+	return (end + 7) & ~7u;
+}
+
+static void add_cell(struct be_cc *cc, const struct imr_insn *i, const struct imr_at *at)
+{
+	const struct imr_field_info *f = &imr_fields[i->field];
+	bool named = i->op == OP_LD && i->field != F_RAW;
+	uint8_t bits = bits_of(i);
+	uint32_t end = be_rec_size(cc);
+	struct be_cell *c;
+
+	if (end + 16 > REC_MAX) {
+		be_refuse(cc, at, "the rules read too many different parts of the packet", NULL);
+		return;
+	}
+	if (cc->n_cell == cc->cap_cell) {
+		uint32_t cap = cc->cap_cell ? cc->cap_cell * 2 : 16;
+
+		cc->cell = arena_grow(cc->imr->arena, cc->cell, cc->cap_cell * sizeof(*c), cap * sizeof(*c));
+		cc->cap_cell = cap;
+	}
+	c = &cc->cell[cc->n_cell++];
+	*c = (struct be_cell){ .op = i->op, .field = i->field, .bits = bits, .at = end, .by = at,
+			       .kind = i->op == OP_TCPOPT ? i->imm : 0, .shift = named ? f->shift : 0,
+			       .base = named ? f->base : i->base, .off = named ? f->off : i->off,
+			       .len = named ? f->len : i->len };
+}
+
+static void use_base(struct be_cc *cc, enum imr_base b)
+{
+	cc->use_th |= b == B_TH;
+	cc->use_tx |= b == B_TX;
+}
+
+static void ask(struct be_cc *cc, const struct imr_insn *i, const struct imr_at *at)
+{
+	enum imr_base b = i->op == OP_TCPOPT || i->field == F_RAW ? i->base : imr_fields[i->field].base;
+
+	if (b == B_META) {
+		cc->use_th |= i->field >= F_TH_OK && i->field <= F_TH_FRAGOFF;
+		cc->use_tx |= i->field >= F_TX_OK && i->field <= F_TX_FRAGOFF;
+		if (i->field == F_META_MARK)
+			be_refuse(cc, at, "the packet has no mark yet", "leave the rule to the kernel");
+		if (cc->early && (i->field == F_META_OIF || i->field == F_META_OIFNAME))
+			be_refuse(cc, at, "where the packet goes is not known yet", NULL);
+		return;
+	}
+	use_base(cc, b);
+	if (i->op == OP_LD && bits_of(i) > 128)
+		be_refuse(cc, at, "more than 16 bytes in one load", NULL);
+	else if (!find(cc, i))
+		add_cell(cc, i, at);
+}
+
+static void collect_insn(struct be_cc *cc, const struct imr_insn *i, const struct imr_at *at)
+{
+	if (i->dst != IMR_NOVAL && i->dst >= cc->n_val)
+		cc->n_val = i->dst + 1;
+	cc->use_sets |= i->set && i->set->n > BE_SET_SMALL;
+	switch (i->op) {
+	case OP_LD:
+	case OP_TCPOPT:
+		ask(cc, i, at);
+		break;
+	case OP_NEED:
+		use_base(cc, i->base);
+		break;
+	case OP_UNKNOWN:
+	case OP_OPAQUE:
+	case OP_EFFECT:
+		be_refuse(cc, at, arena_printf(cc->imr->arena, "\"%s\" cannot be known here", i->text ? i->text : "?"),
+			  NULL);
+		break;
+	case OP_RETURN:
+	case OP_JUMP:
+	case OP_GOTO:
+		be_refuse(cc, at, "a jump between chains is left: the chains are too large to be put into one", NULL);
+		break;
+	case OP_TALLY:
+		if (cc->n_tally < BE_TALLY_MAX)
+			cc->tally[cc->n_tally++] = i->slot;
+		break;
+	}
+}
+
+void be_collect(struct be_cc *cc)
+{
+	const struct imr_chain *c = cc->chain;
+
+	for (uint32_t i = 0; i < c->n_entry; i++)
+		collect_insn(cc, &c->entry[i], &c->at);
+	for (uint32_t r = 0; r < c->n; r++)
+		for (uint32_t i = 0; i < c->rule[r].n; i++)
+			collect_insn(cc, &c->rule[r].insn[i], &c->rule[r].at);
+	if (cc->bad)
+		return;
+	cc->def = arena_alloc(cc->imr->arena, (cc->n_val + 1) * sizeof(*cc->def));
+	for (uint32_t i = 0; i < c->n_entry; i++)
+		cc->def[c->entry[i].dst] = &c->entry[i];
+}
+
+static u128 name_number(const char *name)
+{
+	u128 v = 0;
+
+	for (unsigned int i = 0, ended = 0; i < 16; i++) {
+		ended |= !name[i];
+		v = v << 8 | (ended ? 0 : (uint8_t)name[i]);
+	}
+	return v;
+}
+
+uint16_t be_rec_at(const struct be_cc *cc, const struct imr_insn *i, u128 *ret_const)
+{
+	const struct be_cell *c;
+
+	*ret_const = 0;
+	if (i->op == OP_LD) {
+		switch (i->field) {
+		case F_META_IIF:
+			*ret_const = cc->opts->ifindex;
+			return 0;
+		case F_META_IIFNAME:
+			*ret_const = name_number(cc->opts->dev);
+			return 0;
+		case F_META_OIF:
+		case F_META_OIFNAME:
+		case F_META_MARK:
+			return 0;
+		case F_META_NFPROTO:	return REC_NFPROTO;
+		case F_META_PROTOCOL:	return REC_PROTOCOL;
+		case F_META_LEN:	return REC_LEN;
+		case F_TH_OK:		return REC_TH + REC_OK;
+		case F_TH_PROTO:	return REC_TH + REC_PROTO;
+		case F_TH_FRAGOFF:	return REC_TH + REC_FRAGOFF;
+		case F_TX_OK:		return REC_TX + REC_OK;
+		case F_TX_PROTO:	return REC_TX + REC_PROTO;
+		case F_TX_FRAGOFF:	return REC_TX + REC_FRAGOFF;
+		}
+	}
+	c = find(cc, i);
+	return c ? c->at : 0;
+}
