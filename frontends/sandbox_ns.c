@@ -99,21 +99,27 @@ static int lo_up(void)
 	return r;
 }
 
+/* The ids are mapped before the network namespace is made: xt_proto_init gives its files in /proc/net to that root. */
 int sb_enter(const char **ret_call)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
+	bool user = false;
 	int r;
 
-	*ret_call = "unshare(CLONE_NEWUSER | CLONE_NEWNET)";
-	if (!unshare(CLONE_NEWUSER | CLONE_NEWNET))
+	*ret_call = "unshare(CLONE_NEWUSER)";
+	if (!unshare(CLONE_NEWUSER)) {
+		user = true;
 		r = map_ids(uid, gid, ret_call);
-	else if (uid != 0)
+	} else {
+		r = uid ? -errno : 0;
+	}
+	if (r < 0)
+		return r;
+	*ret_call = "unshare(CLONE_NEWNET)";
+	if (unshare(CLONE_NEWNET))
 		return -errno;
-	else if (unshare(CLONE_NEWNET))
-		return -errno;
-	else
-		r = drop_caps(ret_call);
+	r = user ? 0 : drop_caps(ret_call);
 	if (r < 0)
 		return r;
 	*ret_call = "ioctl(SIOCSIFFLAGS)";

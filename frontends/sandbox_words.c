@@ -3,6 +3,7 @@
  * The words of a rule tool made into diagnostics. nft prints a place, a message, the line and carets under it; that is
  * kept as it is, only with the file's own name. Other tools print lines. Pure.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "sandbox.h"
@@ -87,11 +88,42 @@ static const char *with_path(struct arena *a, struct line l, const char *path)
 	return b.s ? b.s : "";
 }
 
-static void add_diag(struct arena *a, struct diags *ds, const char *tool, const char *path, struct line message,
+static bool begins(struct line l, const char *with)
+{
+	return l.n >= strlen(with) && !memcmp(l.s, with, strlen(with));
+}
+
+/* Lines that say nothing of the rules: how to get help, who includes whom. */
+static bool is_idle(struct line l)
+{
+	return !l.n || begins(l, "Try `") || begins(l, "In file included from") || begins(l, "Error occurred at line:");
+}
+
+/* nft's own form: where it is, then the word. */
+static bool has_place(struct line l)
+{
+	return l.n && memmem(l.s, l.n, ": Error:", 8);
+}
+
+/* The line number that iptables-restore gives in a line of its own, 0 where it gives none. */
+static unsigned long line_number(const char *words)
+{
+	static const char *const says[] = { "Error occurred at line: ", "restore: line " };
+
+	for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); i++) {
+		const char *p = strstr(words, says[i]);
+
+		if (p)
+			return strtoul(p + strlen(says[i]), NULL, 10);
+	}
+	return 0;
+}
+
+static void add_diag(struct arena *a, struct diags *ds, const char *place, const char *path, struct line message,
 		     struct line text, struct line carets)
 {
-	bool placed = !memcmp(message.s, "/dev/stdin:", message.n < 11 ? message.n : 11);
-	struct diag *d = diag_add(ds, DIAG_ERROR, NULL, "%s%s%s", placed ? "" : tool, placed ? "" : ": ",
+	bool placed = has_place(message);
+	struct diag *d = diag_add(ds, DIAG_ERROR, NULL, "%s%s%s", placed ? "" : place, placed ? "" : ": ",
 				  with_path(a, message, path));
 	struct line m;
 	size_t at = 0;
@@ -106,13 +138,15 @@ static void add_diag(struct arena *a, struct diags *ds, const char *tool, const 
 void sb_words(struct arena *a, struct diags *ds, const char *tool, const char *path, const char *words,
 	      struct sb_names *ret_marked)
 {
+	unsigned long at = line_number(words);
+	const char *place = at ? arena_printf(a, "%s:%lu", path ? path : "standard input", at) : tool;
 	uint32_t n = 0;
 
 	for (const char *p = words; *p && n < MAX_DIAGS; ) {
 		struct line l = line_at(p), text, carets = { p, 0 };
 
 		p = after(l);
-		if (!l.n)
+		if (is_idle(l))
 			continue;
 		text = line_at(p);
 		if (*after(text))
@@ -124,7 +158,7 @@ void sb_words(struct arena *a, struct diags *ds, const char *tool, const char *p
 		if (carets.n && ret_marked)
 			add_marked(ret_marked, text, carets);
 		if (ds)
-			add_diag(a, ds, tool, path, l, text, carets);
+			add_diag(a, ds, place, path, l, text, carets);
 		n++;
 	}
 }
