@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Attaching, all or nothing. Everything that can fail is done beside what is there: the new program's directory with its
- * maps and state. Then one call to the kernel changes the link's program, and that call is the commit: from then on the
- * directory that carries the new program's id is the truth, and the old one is removed. No packet sees the device
- * without a program, and whatever fails leaves the old program with its counters and its state.
+ * Attaching, all or nothing. Everything that can fail is done beside what is there: the new program's directory
+ * with its maps and state. Then one call to the kernel changes the link's program, and that call is the commit:
+ * from then on the directory that carries the new program's id is the truth, and the old one is removed. No packet
+ * sees the device without a program, and whatever fails leaves the old program with its counters and its state.
  *
- * Counters that live on are carried in user space: a per-CPU counter that the program increments cannot be added to from
- * outside without losing packets. So a map beside it, "base", holds what earlier programs had counted.
+ * Counters that live on are carried in user space: a per-CPU counter that the program increments cannot be added
+ * to from outside without losing packets. So a map beside it, "base", holds what earlier programs had counted.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -55,12 +55,13 @@ static int refuse_foreign(struct job *j)
 	if (!j->link.xdp_id) {
 		d = diag_add(j->ds, DIAG_ERROR, NULL, "\"%s\" already runs several XDP programs", j->st.dev);
 	} else if (fd < 0 || ld_prog_id(fd, &id, name)) {
-		d = diag_add(j->ds, DIAG_ERROR, NULL, "\"%s\" already runs an XDP program of somebody else, id %" PRIu32,
-			     j->st.dev, j->link.xdp_id);
+		d = diag_add(j->ds, DIAG_ERROR, NULL,
+			     "\"%s\" already runs an XDP program of somebody else, id %" PRIu32, j->st.dev,
+			     j->link.xdp_id);
 	} else {
 		d = diag_add(j->ds, DIAG_ERROR, NULL,
-			     "\"%s\" already runs the XDP program \"%s\" of somebody else, id %" PRIu32, j->st.dev, name,
-			     j->link.xdp_id);
+			     "\"%s\" already runs the XDP program \"%s\" of somebody else, id %" PRIu32, j->st.dev,
+			     name, j->link.xdp_id);
 	}
 	d->hint = "nothing was changed; remove it first (`ip link show` names it), or choose another device";
 	return -EBUSY;
@@ -85,7 +86,8 @@ static int look(struct job *j, const struct ld_root *r)
 	if (j->replace && native != j->st.native)
 		return refuse_mode(j);
 	if (!err && !j->replace && j->old.ifindex) {
-		diag_add(j->ds, DIAG_ERROR, NULL, "\"%s\" is attached to another device, index %u", j->st.id, j->old.ifindex)
+		diag_add(j->ds, DIAG_ERROR, NULL, "\"%s\" is attached to another device, index %u", j->st.id,
+			 j->old.ifindex)
 			->hint = "the device was renamed; `fwjit detach` the attachment first";
 		return -EBUSY;
 	}
@@ -124,7 +126,9 @@ static int pin_state(struct job *j)
 static int write_base(struct job *j)
 {
 	_cleanup_free_ struct be_counter *old = NULL, *base = NULL;
-	struct be_map m = { .n_value = j->n_carry, .max_entries = j->n_carry, .key_size = 4, .value_size = sizeof(*base) };
+	struct be_map m = {
+		.n_value = j->n_carry, .max_entries = j->n_carry, .key_size = 4, .value_size = sizeof(*base),
+	};
 	uint32_t n = 0;
 	int err;
 
@@ -146,7 +150,10 @@ static int write_base(struct job *j)
 static int pin_base(struct job *j)
 {
 	struct be_map m = {
-		.name = "fwjit_base", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = sizeof(struct be_counter),
+		.name = "fwjit_base",
+		.type = BPF_MAP_TYPE_ARRAY,
+		.key_size = 4,
+		.value_size = sizeof(struct be_counter),
 		.max_entries = j->n_carry,
 	};
 	int err;
@@ -233,8 +240,10 @@ static int refuse_native(struct job *j, int err)
 		diag_add(j->ds, DIAG_ERROR, NULL, "the driver of \"%s\" has no native XDP", j->st.dev)
 			->hint = "--target xdp:generic runs the same program later, in the stack";
 	else
-		diag_add(j->ds, DIAG_ERROR, NULL, "the driver of \"%s\" refuses native XDP at this MTU (%u; a veth device also "
-			 "looks at that of its peer)", j->st.dev, j->link.mtu)
+		diag_add(j->ds, DIAG_ERROR, NULL,
+			 "the driver of \"%s\" refuses native XDP at this MTU (%u; a veth device also "
+			 "looks at that of its peer)",
+			 j->st.dev, j->link.mtu)
 			->hint = "lower the MTU (veth takes up to 3506), or --target xdp:generic";
 	return err;
 }
@@ -277,7 +286,8 @@ static void sweep(const struct ld_root *ours)
 		struct ld_root other = { .fd = ours->fd };
 		_cleanup_names_ char **id = NULL;
 
-		if (snprintf(other.path, sizeof(other.path), "%.100s/%.60s", top, *n) < 0 || !strcmp(other.path, ours->path))
+		if (snprintf(other.path, sizeof(other.path), "%.100s/%.60s", top, *n) < 0 ||
+		    !strcmp(other.path, ours->path))
 			continue;
 		id = ld_dir_names(other.path);
 		for (char **i = id; i && *i; i++)

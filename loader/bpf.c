@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * bpf(2): maps and program facts, by libbpf's thin wrappers. Filling and summing work in batches, one entry at a time only
- * where the kernel has no batches; nothing here depends on which.
+ * bpf(2): maps and program facts, by libbpf's thin wrappers. Filling and summing work in batches, one entry at a
+ * time only where the kernel has no batches; nothing here depends on which.
  */
 #include <errno.h>
 #include <stdlib.h>

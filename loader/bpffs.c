@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Our directory in the BPF file system: <bpffs>/fwjit/<inode of the network namespace>/. It belongs to the caller alone,
- * and is locked while it is open: readers see no half-made change. Everything in it is reached through a descriptor of
- * `fwjit`, so that nobody can put another directory in its place meanwhile.
+ * Our directory in the BPF file system: <bpffs>/fwjit/<inode of the network namespace>/. It belongs to the caller
+ * alone, and is locked while it is open: readers see no half-made change. Everything in it is reached through a
+ * descriptor of `fwjit`, so that nobody can put another directory in its place meanwhile.
  *
- * `ip netns exec` hides the machine's /sys/fs/bpf behind a private mount namespace, and a file system mounted there would
- * end with the command. So the one that process 1 sees is looked for too.
+ * `ip netns exec` hides the machine's /sys/fs/bpf behind a private mount namespace, and a file system mounted
+ * there would end with the command. So the one that process 1 sees is looked for too.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -101,7 +101,8 @@ static int bpffs_mount(void)
 		mnt = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
 		if (mnt < 0 || setns(mnt, CLONE_NEWNS) < 0)
 			_exit(errno);
-		_exit(mount("bpf", "/sys/fs/bpf", "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0 ? errno : 0);
+		_exit(mount("bpf", "/sys/fs/bpf", "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0 ? errno
+													    : 0);
 	}
 	if (pid < 0)
 		return -errno;

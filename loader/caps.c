@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the running kernel and the caller allow, found by trying: one smallest attempt an ability, its errno kept beside
- * the answer. Nothing that is tried touches a device or the BPF file system of this network namespace: programs and maps
- * are closed again, the link is made in a throw-away network namespace.
+ * What the running kernel and the caller allow, found by trying: one smallest attempt an ability, its errno kept
+ * beside the answer. Nothing that is tried touches a device or the BPF file system of this network namespace:
+ * programs and maps are closed again, the link is made in a throw-away network namespace.
  */
 #include <errno.h>
 #include <stdlib.h>

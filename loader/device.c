@@ -122,8 +122,8 @@ int ld_link_get(const char *dev, uint32_t ifindex, struct ld_link *ret)
 static bool takes_no_packets(const char *kind)
 {
 	static const char *const known[] = {
-		"veth", "netkit", "gre", "gretap", "erspan", "ip6gre", "ip6gretap", "ip6erspan", "ipip", "sit", "ip6tnl",
-		"vti", "vti6", "vxlan", "geneve", "xfrm", "wireguard", "gtp", "bareudp",
+		"veth", "netkit", "gre", "gretap", "erspan", "ip6gre", "ip6gretap", "ip6erspan", "ipip", "sit",
+		"ip6tnl", "vti", "vti6", "vxlan", "geneve", "xfrm", "wireguard", "gtp", "bareudp",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -163,8 +163,9 @@ static int check_uppers(struct ld_nl *nl, struct diags *ds, const struct ld_link
 	err = ld_nl_ask(nl, nlh, on_upper, &u);
 	if (err || !u.found.ifindex)
 		return err;
-	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" has a device on top of it that takes packets before the rules: \"%s\" (%s)",
-		 dev->name, u.found.name, *u.found.kind ? u.found.kind : "of an unknown kind")
+	diag_add(ds, DIAG_ERROR, NULL,
+		 "\"%s\" has a device on top of it that takes packets before the rules: \"%s\" (%s)", dev->name,
+		 u.found.name, *u.found.kind ? u.found.kind : "of an unknown kind")
 		->hint = "choose another device, or remove that one";
 	return -EBUSY;
 }
@@ -196,8 +197,9 @@ static int check_tc(struct ld_nl *nl, struct diags *ds, const struct ld_link *de
 		return err;
 	if (!n)
 		return 0;
-	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" has tc filters at ingress, which may change or redirect packets before the rules",
-		 dev->name)->hint = "`tc filter show dev … ingress` shows them";
+	diag_add(ds, DIAG_ERROR, NULL,
+		 "\"%s\" has tc filters at ingress, which may change or redirect packets before the rules", dev->name)
+		->hint = "`tc filter show dev … ingress` shows them";
 	return -EBUSY;
 }
 
@@ -214,8 +216,9 @@ static int check_tcx(struct diags *ds, const struct ld_link *dev)
 		return 0;
 	if (!n)
 		return 0;
-	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" has %u tcx programs at ingress, which may redirect packets before the rules",
-		 dev->name, n)->hint = "`bpftool net show dev …` names them";
+	diag_add(ds, DIAG_ERROR, NULL,
+		 "\"%s\" has %u tcx programs at ingress, which may redirect packets before the rules", dev->name, n)
+		->hint = "`bpftool net show dev …` names them";
 	return -EBUSY;
 }
 
@@ -230,8 +233,9 @@ static int check_kind(struct diags *ds, const struct ld_link *dev)
 	if (!dev->master)
 		return 0;
 	ld_link_get(NULL, dev->master, &master);
-	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" belongs to \"%s\" (%s), which takes its packets before the rules", dev->name,
-		 master.name, *master.kind ? master.kind : "master")->hint = "the rules see packets of the master";
+	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" belongs to \"%s\" (%s), which takes its packets before the rules",
+		 dev->name, master.name, *master.kind ? master.kind : "master")
+		->hint = "the rules see packets of the master";
 	return -EBUSY;
 }
 

@@ -30,7 +30,8 @@ static bool forwards_broadcast(const char *dev)
 	return sysctl("ipv4", "all", "bc_forwarding", 0) && sysctl("ipv4", dev, "bc_forwarding", 0);
 }
 
-/* net/ipv6/ip6_output.c: ip6_forward asks the switch for all devices, and (Linux 6.17) the device's force_forwarding. */
+/* net/ipv6/ip6_output.c: ip6_forward asks the switch for all devices, and (Linux 6.17) the device's
+ * force_forwarding. */
 static bool forwards6(const char *dev)
 {
 	return sysctl("ipv6", "all", "forwarding", 0) || sysctl("ipv6", dev, "force_forwarding", 0);
@@ -117,7 +118,8 @@ static bool read_range(const char *line, const char *key, struct imr_range *ret)
 	uint64_t v[4];
 	char name[8];
 
-	if (sscanf(line, "%6s %16" SCNx64 "%16" SCNx64 " %16" SCNx64 "%16" SCNx64, name, &v[0], &v[1], &v[2], &v[3]) != 5 ||
+	if (sscanf(line, "%6s %16" SCNx64 "%16" SCNx64 " %16" SCNx64 "%16" SCNx64, name, &v[0], &v[1], &v[2], &v[3]) !=
+		5 ||
 	    strcmp(name, key))
 		return false;
 	ret->lo = (u128)v[0] << 64 | v[1];

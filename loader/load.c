@@ -176,14 +176,15 @@ static void explain(const struct be_prog *p, const struct bpf_insn *insn, const 
 		reason = read_log(log, &at);
 	}
 	if (err == -EPERM && !reason) {
-		d = diag_add(ds, DIAG_ERROR, NULL, "the kernel does not let this user load the program \"%s\"", p->name);
+		d = diag_add(ds, DIAG_ERROR, NULL, "the kernel does not let this user load the program \"%s\"",
+			     p->name);
 		d->hint = "XDP needs CAP_BPF and CAP_NET_ADMIN; `fwjit probe` says what is missing";
 	} else if (at < p->n) {
-		diag_add(ds, DIAG_ERROR, p->at[at], "the kernel's verifier refused instruction %u of \"%s\": %s", at, p->name,
-			 reason ? reason : strerror(-err));
+		diag_add(ds, DIAG_ERROR, p->at[at], "the kernel's verifier refused instruction %u of \"%s\": %s", at,
+			 p->name, reason ? reason : strerror(-err));
 	} else {
-		diag_add(ds, DIAG_ERROR, NULL, "the kernel refused the program \"%s\" (%u instructions): %s", p->name, p->n,
-			 reason ? reason : strerror(-err));
+		diag_add(ds, DIAG_ERROR, NULL, "the kernel refused the program \"%s\" (%u instructions): %s", p->name,
+			 p->n, reason ? reason : strerror(-err));
 	}
 }
 

@@ -69,9 +69,10 @@ void ld_lines_free(struct ld_lines *l);
 int ld_test_run(int prog_fd, const void *frame, uint32_t len, uint32_t ifindex);
 
 /*
- * attach.c, state.c: our programs on the machine, pinned under <bpffs>/fwjit/<netns inode>/<id>/: the link, and beside it
- * one directory a program, named by the program's id, with its maps and the state (a frozen array map). The directory
- * whose name is the id of the program that the link runs is the truth: changing the link is the commit. docs/LOADER.md.
+ * attach.c, state.c: our programs on the machine, pinned under <bpffs>/fwjit/<netns inode>/<id>/: the link, and
+ * beside it one directory a program, named by the program's id, with its maps and the state (a frozen array map).
+ * The directory whose name is the id of the program that the link runs is the truth: changing the link is the
+ * commit. docs/LOADER.md.
  */
 struct ld_state {		/* one attachment */
 	char id[64];		/* "xdp-v0" */
@@ -84,8 +85,8 @@ struct ld_state {		/* one attachment */
 	const char *meta;	/* what main stored with it, opaque to the loader */
 	size_t meta_len;
 };
-/* Attaches, or replaces our own program there in one step. -EBUSY where somebody else's program is on the device, -EPERM
- * where the caller may not; nothing has changed then. */
+/* Attaches, or replaces our own program there in one step. -EBUSY where somebody else's program is on the device,
+ * -EPERM where the caller may not; nothing has changed then. */
 int ld_xdp_attach(struct arena *a, struct diags *ds, const struct ld_prog *prog, const char *dev, bool generic,
 		  const void *meta, size_t meta_len);
 /* The same, where counters live on: slot i starts with what slot carry[i] of the replaced program had counted when its
@@ -102,8 +103,9 @@ int ld_state_gate(const char *id, uint32_t value);
 /* A loaded program's own gate, before it is attached. -ENOENT: it has none. */
 int ld_prog_gate(const struct ld_prog *p, uint32_t value);
 
-/* env.c, device.c, local.c: addresses, forwarding and what sits on a device, for a slice. -EBUSY with a diagnostic where
- * something between XDP and the rules may change or redirect packets (bridge, tc, VLAN device over an offload). */
+/* env.c, device.c, local.c: addresses, forwarding and what sits on a device, for a slice. -EBUSY with a diagnostic
+ * where something between XDP and the rules may change or redirect packets (bridge, tc, VLAN device over an
+ * offload). */
 int ld_env(struct arena *a, struct diags *ds, const char *dev, struct imr_env *ret);
 /* Text of an env, to be stored and compared; parse is the exact inverse, false where the text is not one. */
 void ld_env_print(struct strbuf *out, const struct imr_env *env);
@@ -114,8 +116,8 @@ struct ld_watch { int rules_fd, net_fd; };
 #define LD_CHANGED_RULES 0x1
 #define LD_CHANGED_NET	 0x2
 int ld_watch_open(struct diags *ds, struct ld_watch *ret);
-/* LD_CHANGED_ bits at once when something changed (all that is pending is taken together), 0 when timeout_ms (-1: never)
- * is over, -EINTR on a signal, or -errno. */
+/* LD_CHANGED_ bits at once when something changed (all that is pending is taken together), 0 when timeout_ms (-1:
+ * never) is over, -EINTR on a signal, or -errno. */
 int ld_watch_wait(struct ld_watch *w, int timeout_ms);
 void ld_watch_close(struct ld_watch *w);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which destinations are delivered here: the local routing table's local, broadcast and anycast routes, as ranges. That
- * answers for routing only where the table is asked first and says so for whole prefixes; ret_plain is false where a rule,
- * a TOS, a dead route or another kind of route in the table could decide otherwise.
+ * Which destinations are delivered here: the local routing table's local, broadcast and anycast routes, as ranges.
+ * That answers for routing only where the table is asked first and says so for whole prefixes; ret_plain is false
+ * where a rule, a TOS, a dead route or another kind of route in the table could decide otherwise.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -184,8 +184,8 @@ static int on_rule(const struct nlmsghdr *nlh, void *data)
 			pref = ld_nl_u32(a);
 		plain = plain && !selects(a);
 	}
-	plain = plain && m->action == FR_ACT_TO_TBL && table == RT_TABLE_LOCAL && !m->src_len && !m->dst_len && !m->tos &&
-		!(m->flags & FIB_RULE_INVERT);
+	plain = plain && m->action == FR_ACT_TO_TBL && table == RT_TABLE_LOCAL && !m->src_len && !m->dst_len &&
+		!m->tos && !(m->flags & FIB_RULE_INVERT);
 	/* Rules are dumped in the order in which they are asked. */
 	if (!f->any || pref < f->pref)
 		*f = (struct first_rule){ .any = true, .plain = plain, .pref = pref };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The semantics profile of the running kernel, found as it will be used: rules in nftables, packets against them, counters
- * read back, in a throw-away network namespace. Kernels carry backports, so their version says little.
+ * The semantics profile of the running kernel, found as it will be used: rules in nftables, packets against them,
+ * counters read back, in a throw-away network namespace. Kernels carry backports, so their version says little.
  *
  * The answer is kept in a file of the caller's own, keyed by the kernel's release and build; a file that is not the
  * caller's, or not exactly what would be written, is not read.

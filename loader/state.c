@@ -247,7 +247,8 @@ static int list_one(struct arena *a, struct diags *ds, const struct ld_root *r, 
 	if (!err && strcmp(ret->id, name))
 		err = -EBADMSG;
 	if (err) {
-		diag_add(ds, DIAG_NOTE, NULL, "the pins of \"%s\" are not those of an attachment: %s", name, strerror(-err))
+		diag_add(ds, DIAG_NOTE, NULL, "the pins of \"%s\" are not those of an attachment: %s", name,
+			 strerror(-err))
 			->hint = "`fwjit detach` removes them";
 		return err;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Constants of the kernel's interface that the oldest headers we build with do not have. The values are the kernel's. */
+/* Constants of the kernel's interface that the oldest headers we build with do not have. The values are the
+ * kernel's. */
 #ifndef FWJIT_UAPI_H
 #define FWJIT_UAPI_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Wakes when something that a slice was made from changes: nftables' objects, devices, addresses, routes, routing rules,
- * forwarding. Notifications are taken as hints: what they say is not read, and where some were lost, that too is a change.
+ * Wakes when something that a slice was made from changes: nftables' objects, devices, addresses, routes, routing
+ * rules, forwarding. Notifications are taken as hints: what they say is not read, and where some were lost, that
+ * too is a change.
  */
 #include <errno.h>
 #include <poll.h>
@@ -13,8 +14,8 @@
 #include "priv.h"
 
 static const int net_groups[] = {
-	RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,
-	RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF, RTNLGRP_TC,
+	RTNLGRP_LINK, RTNLGRP_TC, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+	RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF,
 };
 static const int rules_groups[] = { NFNLGRP_NFTABLES };
 

@@ -1,71 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The loader against the running kernel: load, attach, replace under traffic, refuse, detach, with hand-made programs in
- * network and mount namespaces of the test's own. Where the caller may not make those, everything is skipped.
+ * The loader against the running kernel: load, attach, replace under traffic, refuse, detach, with hand-made
+ * programs in network and mount namespaces of the test's own. Where the caller may not make those, everything is
+ * skipped.
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <check.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
 
-#include "loader.h"
+#include "live.h"
 
 #define SLOTS 3
-
-static struct arena *arena;
-static struct diags diags;
-
-static void sh(const char *cmd)
-{
-	ck_assert_msg(system(cmd) == 0, "%s", cmd);
-}
-
-/* Namespaces end with the process of the test. The BPF file system and /run are the test's own. */
-static bool enter(void)
-{
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0)
-		return false;
-	return !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) && !mount("run", "/run", "tmpfs", 0, "mode=0755") &&
-	       !mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700");
-}
-
-static void setup(void)
-{
-	ck_assert(enter());
-	sh("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
-	arena = arena_new();
-	diags = (struct diags){ .arena = arena };
-}
-
-static void teardown(void)
-{
-	arena_free(arena);
-}
-
-static const char *said(void)
-{
-	struct strbuf out = { .arena = arena };
-
-	for (uint32_t i = 0; i < diags.n; i++)
-		diag_print(&out, &diags.d[i]);
-	return out.s ? out.s : "";
-}
 
 /* ---- hand-made programs */
 
@@ -104,7 +63,8 @@ static struct bpf_insn count_drop[] = {
 
 static const uint8_t gate_open[4] = { 1 };
 static struct be_map maps[] = {
-	{ .name = "counters", .type = BPF_MAP_TYPE_PERCPU_ARRAY, .key_size = 4, .value_size = 16, .max_entries = SLOTS },
+	{ .name = "counters", .type = BPF_MAP_TYPE_PERCPU_ARRAY, .key_size = 4, .value_size = 16,
+	  .max_entries = SLOTS },
 	{ .name = "gate", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1, .n_value = 1,
 	  .value = gate_open },
 };
@@ -127,7 +87,7 @@ static struct ld_prog load(uint32_t slot)
 	struct be_prog p = counting(slot);
 	struct ld_prog l;
 
-	ck_assert_msg(ld_load(&p, &diags, &l) == 0, "%s", said());
+	ck_assert_msg(ld_load(&p, &live_diags, &l) == 0, "%s", live_said());
 	return l;
 }
 
@@ -135,7 +95,7 @@ static void attach(const char *dev, uint32_t slot, const char *meta)
 {
 	struct ld_prog l = load(slot);
 
-	ck_assert_msg(!ld_xdp_attach(arena, &diags, &l, dev, false, meta, strlen(meta)), "%s", said());
+	ck_assert_msg(!ld_xdp_attach(live_arena, &live_diags, &l, dev, false, meta, strlen(meta)), "%s", live_said());
 	ld_prog_close(&l);
 }
 
@@ -144,17 +104,9 @@ static struct ld_state *only_state(void)
 	struct ld_state *st;
 	uint32_t n;
 
-	ck_assert_int_eq(ld_state_list(arena, &diags, &st, &n), 0);
-	ck_assert_msg(n == 1, "%u attachments; %s", n, said());
+	ck_assert_int_eq(ld_state_list(live_arena, &live_diags, &st, &n), 0);
+	ck_assert_msg(n == 1, "%u attachments; %s", n, live_said());
 	return st;
-}
-
-static uint32_t xdp_on(const char *dev)
-{
-	uint32_t id = 0;
-
-	bpf_xdp_query_id(if_nametoindex(dev), 0, &id);
-	return id;
 }
 
 static int packet_socket(const char *dev, uint16_t proto)
@@ -189,7 +141,7 @@ static uint64_t slot_of(const char *id, uint32_t slot)
 {
 	struct be_counter c[SLOTS];
 
-	ck_assert_msg(!ld_state_counters(&diags, id, c, SLOTS), "%s", said());
+	ck_assert_msg(!ld_state_counters(&live_diags, id, c, SLOTS), "%s", live_said());
 	return c[slot].packets;
 }
 
@@ -219,12 +171,12 @@ START_TEST(refusal_names_the_rule)
 	memcpy(bad, count_drop, sizeof(bad));
 	bad[17].src_reg = 9;	/* never written */
 	p.insn = bad;
-	ck_assert_int_lt(ld_load(&p, &diags, &l), 0);
+	ck_assert_int_lt(ld_load(&p, &live_diags, &l), 0);
 	ck_assert_int_eq(l.fd, -1);
-	ck_assert_uint_eq(diags.n, 1);
-	ck_assert_ptr_nonnull(strstr(said(), "ip filter INPUT rule 7"));
-	ck_assert_ptr_nonnull(strstr(said(), "instruction 17"));
-	ck_assert_ptr_nonnull(strstr(said(), "R9 !read_ok"));
+	ck_assert_uint_eq(live_diags.n, 1);
+	ck_assert_ptr_nonnull(strstr(live_said(), "ip filter INPUT rule 7"));
+	ck_assert_ptr_nonnull(strstr(live_said(), "instruction 17"));
+	ck_assert_ptr_nonnull(strstr(live_said(), "R9 !read_ok"));
 }
 END_TEST
 
@@ -232,7 +184,12 @@ START_TEST(big_maps_are_filled)
 {
 	uint32_t n = 300000, *value = calloc(n, sizeof(*value)), v, at = n - 1;
 	struct be_map m = {
-		.name = "big", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = n, .n_value = n,
+		.name = "big",
+		.type = BPF_MAP_TYPE_ARRAY,
+		.key_size = 4,
+		.value_size = 4,
+		.max_entries = n,
+		.n_value = n,
 		.value = (uint8_t *)value,
 	};
 	int fd;
@@ -276,16 +233,16 @@ START_TEST(attach_list_count_detach)
 	ck_assert_str_eq(st->dev, "v0");
 	ck_assert(st->native && !st->gone);
 	ck_assert_uint_eq(st->ifindex, if_nametoindex("v0"));
-	ck_assert_uint_eq(st->prog_id, xdp_on("v0"));
+	ck_assert_uint_eq(st->prog_id, live_xdp("v0"));
 	ck_assert_uint_eq(st->n_slot, SLOTS);
 	ck_assert_uint_eq(st->meta_len, 16);
 	ck_assert_mem_eq(st->meta, "what main stored", 16);
 	send_n(10);
 	ck_assert_uint_ge(slot_of("xdp-v0", 1), 10);
-	ck_assert_int_eq(ld_detach(&diags, "xdp-v0"), 0);
-	ck_assert_uint_eq(xdp_on("v0"), 0);
+	ck_assert_int_eq(ld_detach(&live_diags, "xdp-v0"), 0);
+	ck_assert_uint_eq(live_xdp("v0"), 0);
 	ck_assert_int_eq(access("/sys/fs/bpf/fwjit", F_OK), 0);
-	ck_assert_int_eq(ld_detach(&diags, "xdp-v0"), -ENOENT);
+	ck_assert_int_eq(ld_detach(&live_diags, "xdp-v0"), -ENOENT);
 }
 END_TEST
 
@@ -297,15 +254,15 @@ START_TEST(large_meta_and_dotted_names)
 	struct ld_state *st;
 
 	memset(meta, 'x', len);
-	sh("ip link set v0 down && ip link set v0 name v0.5 && ip link set v0.5 up");
-	ck_assert_msg(!ld_xdp_attach(arena, &diags, &l, "v0.5", true, meta, len), "%s", said());
+	live_sh("ip link set v0 down && ip link set v0 name v0.5 && ip link set v0.5 up");
+	ck_assert_msg(!ld_xdp_attach(live_arena, &live_diags, &l, "v0.5", true, meta, len), "%s", live_said());
 	st = only_state();
 	ck_assert_str_eq(st->id, "xdp-v0.5");
 	ck_assert(!st->native);
 	ck_assert_uint_eq(st->meta_len, len);
 	ck_assert_mem_eq(st->meta, meta, len);
-	ck_assert_int_eq(ld_detach(&diags, "xdp-v0.5"), 0);
-	ck_assert_uint_eq(xdp_on("v0.5"), 0);
+	ck_assert_int_eq(ld_detach(&live_diags, "xdp-v0.5"), 0);
+	ck_assert_uint_eq(live_xdp("v0.5"), 0);
 	ld_prog_close(&l);
 	free(meta);
 }
@@ -386,8 +343,9 @@ START_TEST(replace_under_traffic)
 		for (int k = 0; k < SLOTS; k++)
 			carry[k] = (k + 1) % SLOTS;	/* slots move: where they counted does not */
 		usleep(5000);
-		ck_assert_msg(!ld_xdp_replace(arena, &diags, &l, "v0", false, "n", 1, carry, SLOTS), "%s", said());
-		ck_assert_uint_eq(xdp_on("v0"), l.id);
+		ck_assert_msg(!ld_xdp_replace(live_arena, &live_diags, &l, "v0", false, "n", 1, carry, SLOTS), "%s",
+			      live_said());
+		ck_assert_uint_eq(live_xdp("v0"), l.id);
 		ld_prog_close(&l);
 	}
 	sent = flood_end(pid, out);
@@ -404,6 +362,31 @@ START_TEST(replace_under_traffic)
 }
 END_TEST
 
+/* Killed anywhere in a replacement, all that is left is either the old or the new, whole. */
+START_TEST(killed_under_way)
+{
+	uint32_t carry[SLOTS] = { 0, 1, 2 };
+
+	attach("v0", 0, "n");
+	send_n(5);
+	for (int i = 0; i < 60; i++) {
+		struct ld_prog l = load(0);
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(ld_xdp_replace(live_arena, &live_diags, &l, "v0", false, "n", 1, carry, SLOTS) != 0);
+		usleep(50 * i);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		ck_assert(!only_state()->gone);
+		ck_assert_uint_ge(slot_of("xdp-v0", 0), 5);
+		ld_prog_close(&l);
+	}
+	attach("v0", 0, "n");
+	ck_assert_int_eq(system("test $(ls /sys/fs/bpf/fwjit/*/xdp-v0 | wc -l) = 2"), 0);
+}
+END_TEST
+
 START_TEST(foreign_program_is_left_alone)
 {
 	struct bpf_insn pass[] = { count_drop[N_INSN - 2], count_drop[N_INSN - 1] };
@@ -413,13 +396,13 @@ START_TEST(foreign_program_is_left_alone)
 	uint32_t id;
 
 	ck_assert(!bpf_xdp_attach(if_nametoindex("v0"), fd, XDP_FLAGS_DRV_MODE, NULL));
-	id = xdp_on("v0");
-	ck_assert_int_eq(ld_xdp_attach(arena, &diags, &l, "v0", false, "", 0), -EBUSY);
-	ck_assert_ptr_nonnull(strstr(said(), "someone_else"));
-	ck_assert_int_eq(ld_xdp_attach(arena, &diags, &l, "v0", true, "", 0), -EBUSY);
-	ck_assert_uint_eq(xdp_on("v0"), id);
-	ck_assert_int_eq(ld_detach(&diags, "xdp-v0"), -ENOENT);
-	ck_assert_uint_eq(xdp_on("v0"), id);
+	id = live_xdp("v0");
+	ck_assert_int_eq(ld_xdp_attach(live_arena, &live_diags, &l, "v0", false, "", 0), -EBUSY);
+	ck_assert_ptr_nonnull(strstr(live_said(), "someone_else"));
+	ck_assert_int_eq(ld_xdp_attach(live_arena, &live_diags, &l, "v0", true, "", 0), -EBUSY);
+	ck_assert_uint_eq(live_xdp("v0"), id);
+	ck_assert_int_eq(ld_detach(&live_diags, "xdp-v0"), -ENOENT);
+	ck_assert_uint_eq(live_xdp("v0"), id);
 	close(fd);
 	ld_prog_close(&l);
 }
@@ -435,18 +418,18 @@ START_TEST(failures_change_nothing)
 
 	attach("v0", 2, "old");
 	send_n(3);
-	id = xdp_on("v0");
+	id = live_xdp("v0");
 	bad.fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "not_xdp", "GPL", zero, 2, NULL);
 	bad.id = 0x7fffffff;
 	ck_assert_int_ge(bad.fd, 0);
-	ck_assert_int_lt(ld_xdp_attach(arena, &diags, &bad, "v0", false, "new", 3), 0);
+	ck_assert_int_lt(ld_xdp_attach(live_arena, &live_diags, &bad, "v0", false, "new", 3), 0);
 	again = load(0);
-	ck_assert_int_eq(ld_xdp_attach(arena, &diags, &again, "v0", true, "new", 3), -EBUSY);
-	ck_assert_int_lt(ld_xdp_attach(arena, &diags, &again, "nothere", false, "new", 3), 0);
-	ck_assert_int_lt(ld_xdp_attach(arena, &diags, &again, "../v0", false, "new", 3), 0);
+	ck_assert_int_eq(ld_xdp_attach(live_arena, &live_diags, &again, "v0", true, "new", 3), -EBUSY);
+	ck_assert_int_lt(ld_xdp_attach(live_arena, &live_diags, &again, "nothere", false, "new", 3), 0);
+	ck_assert_int_lt(ld_xdp_attach(live_arena, &live_diags, &again, "../v0", false, "new", 3), 0);
 	st = only_state();
 	ck_assert_mem_eq(st->meta, "old", 3);
-	ck_assert_uint_eq(xdp_on("v0"), id);
+	ck_assert_uint_eq(live_xdp("v0"), id);
 	ck_assert_uint_ge(slot_of("xdp-v0", 2), 3);
 	ck_assert_int_eq(system("test $(ls /sys/fs/bpf/fwjit/*/xdp-v0 | wc -l) = 2"), 0);
 	ld_prog_close(&again);
@@ -457,16 +440,16 @@ END_TEST
 START_TEST(device_goes_and_comes)
 {
 	attach("v0", 0, "first");
-	sh("ip link del v0");
+	live_sh("ip link del v0");
 	ck_assert(only_state()->gone);
-	sh("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
+	live_sh("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
 	ck_assert(only_state()->gone);
 	attach("v0", 0, "second");
 	ck_assert(!only_state()->gone);
 	ck_assert_mem_eq(only_state()->meta, "second", 6);
-	sh("ip link del v0");
-	ck_assert_int_eq(ld_detach(&diags, "xdp-v0"), 0);
-	ck_assert_int_eq(ld_detach(&diags, "xdp-v0"), -ENOENT);
+	live_sh("ip link del v0");
+	ck_assert_int_eq(ld_detach(&live_diags, "xdp-v0"), 0);
+	ck_assert_int_eq(ld_detach(&live_diags, "xdp-v0"), -ENOENT);
 }
 END_TEST
 
@@ -475,7 +458,7 @@ START_TEST(ended_namespaces_are_swept)
 {
 	attach("v0", 0, "ended");
 	ck_assert(!unshare(CLONE_NEWNET));
-	sh("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
+	live_sh("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
 	for (int i = 0; i < 100; i++) {
 		attach("v0", 0, "alive");
 		if (system("test $(ls /sys/fs/bpf/fwjit | wc -l) = 1") == 0)
@@ -490,163 +473,20 @@ START_TEST(mtu_is_said)
 {
 	struct ld_prog l = load(0);
 
-	sh("ip link set v0 mtu 9000 && ip link set v1 mtu 9000");
-	ck_assert_int_lt(ld_xdp_attach(arena, &diags, &l, "v0", false, "", 0), 0);
-	ck_assert_msg(strstr(said(), "MTU") != NULL, "%s", said());
-	ck_assert_uint_eq(xdp_on("v0"), 0);
+	live_sh("ip link set v0 mtu 9000 && ip link set v1 mtu 9000");
+	ck_assert_int_lt(ld_xdp_attach(live_arena, &live_diags, &l, "v0", false, "", 0), 0);
+	ck_assert_msg(strstr(live_said(), "MTU") != NULL, "%s", live_said());
+	ck_assert_uint_eq(live_xdp("v0"), 0);
 	ld_prog_close(&l);
 }
 END_TEST
-
-/* ---- env, watch, probe */
-
-static int env_err(void)
-{
-	struct imr_env env;
-
-	return ld_env(arena, &diags, "v0", &env);
-}
-
-static bool is_local4(const struct imr_env *env, u128 v)
-{
-	for (uint32_t i = 0; i < env->n_local4; i++)
-		if (env->local4[i].lo <= v && v <= env->local4[i].hi)
-			return true;
-	return false;
-}
-
-START_TEST(env_is_read)
-{
-	struct imr_env env;
-
-	sh("ip addr add 192.0.2.1/24 dev v0 && ip route add local 198.51.100.0/24 dev lo && ip link set lo up");
-	sh("echo 0 > /proc/sys/net/ipv4/conf/v0/forwarding && echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
-	ck_assert_msg(!ld_env(arena, &diags, "v0", &env), "%s", said());
-	ck_assert_str_eq(env.dev, "v0");
-	ck_assert(env.plain_rules && !env.fwd4 && env.fwd6);
-	ck_assert(is_local4(&env, 0xc0000201) && is_local4(&env, 0xc00002ff) && is_local4(&env, 0xc6336480));
-	ck_assert(!is_local4(&env, 0xc0000202));
-	ck_assert(is_local4(&env, 0x7f000005));
-	ck_assert_uint_gt(env.n_local6, 0);
-	sh("ip rule add pref 5 fwmark 1 table 100");
-	ck_assert(!ld_env(arena, &diags, "v0", &env) && env.plain_rules);
-	sh("ip rule add pref 10 table local && ip rule del pref 0");
-	ck_assert(!ld_env(arena, &diags, "v0", &env) && !env.plain_rules);
-}
-END_TEST
-
-START_TEST(env_text_is_exact)
-{
-	struct strbuf text = { .arena = arena }, again = { .arena = arena };
-	struct imr_env env, back;
-
-	sh("ip addr add 192.0.2.1/24 dev v0 && ip link set lo up");
-	ck_assert(!ld_env(arena, &diags, "v0", &env));
-	ld_env_print(&text, &env);
-	ck_assert(ld_env_parse(arena, text.s, text.len, &back));
-	ld_env_print(&again, &back);
-	ck_assert_str_eq(text.s, again.s);
-	for (size_t i = 0; i < text.len; i++) {
-		char *cut = arena_strndup(arena, text.s, text.len);
-
-		cut[i] ^= 0x15;
-		ck_assert(!ld_env_parse(arena, cut, text.len, &back) || back.ifindex);
-		ck_assert(!ld_env_parse(arena, text.s, i, &back));
-	}
-}
-END_TEST
-
-START_TEST(env_refuses_what_is_between)
-{
-	ck_assert_int_eq(env_err(), 0);
-	sh("ip link add b0 type bridge && ip link set v0 master b0");
-	ck_assert_int_eq(env_err(), -EBUSY);
-	sh("ip link set v0 nomaster && ip link add m0 link v0 type macvlan");
-	ck_assert_int_eq(env_err(), -EBUSY);
-	sh("ip link del m0 && tc qdisc add dev v0 clsact");
-	ck_assert_int_eq(env_err(), 0);
-	sh("tc filter add dev v0 egress bpf da bytecode '1,6 0 0 0,'");
-	ck_assert_int_eq(env_err(), 0);
-	sh("tc filter add dev v0 ingress bpf da bytecode '1,6 0 0 0,'");
-	ck_assert_int_eq(env_err(), -EBUSY);
-	sh("tc qdisc del dev v0 clsact && tc qdisc add dev v0 ingress && "
-	   "tc filter add dev v0 ingress bpf da bytecode '1,6 0 0 0,'");
-	ck_assert_int_eq(env_err(), -EBUSY);
-	sh("tc qdisc del dev v0 ingress");
-	ck_assert_int_eq(env_err(), 0);
-}
-END_TEST
-
-START_TEST(watch_wakes)
-{
-	struct ld_watch w;
-
-	ck_assert_int_eq(ld_watch_open(&diags, &w), 0);
-	while (ld_watch_wait(&w, 300) > 0)
-		;
-	sh("nft add table ip t");
-	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_RULES);
-	ck_assert_int_eq(ld_watch_wait(&w, 0), 0);
-	sh("ip addr add 192.0.2.1/24 dev v0");
-	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
-	sh("echo 1 > /proc/sys/net/ipv4/conf/v0/forwarding");
-	usleep(1000);
-	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
-	sh("ip rule add pref 5 table 100");
-	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
-	ld_watch_close(&w);
-}
-END_TEST
-
-START_TEST(probe_and_profile)
-{
-	struct imr_profile first, second;
-	struct ld_probe p;
-	pid_t pid;
-	int status;
-
-	ld_probe(&p);
-	for (uint32_t i = 0; i < p.n; i++)
-		ck_assert_msg(p.row[i].err == 0, "%s: %s", p.row[i].key, strerror(-p.row[i].err));
-	ck_assert(p.caps.xdp && p.caps.bpffs && p.init_userns && p.owns_netns);
-	ck_assert_int_eq(ld_profile(&first), 0);
-	ck_assert_int_eq(ld_profile(&second), 0);
-	ck_assert_mem_eq(&first, &second, sizeof(first));
-	ck_assert_uint_eq(xdp_on("v0"), 0);
-
-	/* A user without rights: the same profile, found in a user namespace, and nothing that is not so. */
-	pid = fork();
-	if (!pid) {
-		unsetenv("XDG_RUNTIME_DIR");
-		if (setgid(12345) || setuid(12345))
-			_exit(1);
-		ld_probe(&p);
-		if (p.caps.net_admin || p.caps.bpffs || (p.unprivileged_bpf_disabled && p.caps.xdp))
-			_exit(2);
-		_exit(ld_profile(&second) == 0 && memcmp(&first, &second, sizeof(first)) ? 3 : 0);
-	}
-	waitpid(pid, &status, 0);
-	ck_assert_int_eq(status, 0);
-}
-END_TEST
-
-/* Asked in a child, so that the runner itself stays where it is. */
-static bool may_enter(void)
-{
-	int status = 1;
-	pid_t pid = fork();
-
-	if (!pid)
-		_exit(enter() ? 0 : 1);
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
 
 static Suite *suite(void)
 {
 	Suite *s = suite_create("loader");
 	TCase *t = tcase_create("live");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, live_setup, live_teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, loads_with_name_and_lines);
 	tcase_add_test(t, refusal_names_the_rule);
@@ -656,32 +496,17 @@ static Suite *suite(void)
 	tcase_add_test(t, large_meta_and_dotted_names);
 	tcase_add_test(t, gate_of_an_attachment);
 	tcase_add_test(t, replace_under_traffic);
+	tcase_add_test(t, killed_under_way);
 	tcase_add_test(t, foreign_program_is_left_alone);
 	tcase_add_test(t, failures_change_nothing);
 	tcase_add_test(t, device_goes_and_comes);
 	tcase_add_test(t, ended_namespaces_are_swept);
 	tcase_add_test(t, mtu_is_said);
-	tcase_add_test(t, env_is_read);
-	tcase_add_test(t, env_text_is_exact);
-	tcase_add_test(t, env_refuses_what_is_between);
-	tcase_add_test(t, watch_wakes);
-	tcase_add_test(t, probe_and_profile);
 	suite_add_tcase(s, t);
 	return s;
 }
 
 int main(void)
 {
-	SRunner *r;
-	int failed;
-
-	if (!may_enter()) {
-		printf("skipped: this user cannot make a network namespace with a BPF file system\n");
-		return 77;
-	}
-	r = srunner_create(suite());
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return live_main(suite());
 }

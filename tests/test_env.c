@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the loader reads of the running kernel: what is around a device, what changes, what may be done, what rules
+ * mean. */
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "live.h"
+#include "uapi.h"
+
+static int env_err(void)
+{
+	struct imr_env env;
+
+	return ld_env(live_arena, &live_diags, "v0", &env);
+}
+
+static bool is_local4(const struct imr_env *env, u128 v)
+{
+	for (uint32_t i = 0; i < env->n_local4; i++)
+		if (env->local4[i].lo <= v && v <= env->local4[i].hi)
+			return true;
+	return false;
+}
+
+START_TEST(env_is_read)
+{
+	struct imr_env env;
+
+	live_sh("ip addr add 192.0.2.1/24 dev v0 && ip route add local 198.51.100.0/24 dev lo && ip link set lo up");
+	live_sh("echo 0 > /proc/sys/net/ipv4/conf/v0/forwarding && echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
+	ck_assert_msg(!ld_env(live_arena, &live_diags, "v0", &env), "%s", live_said());
+	ck_assert_str_eq(env.dev, "v0");
+	ck_assert(env.plain_rules && !env.fwd4 && env.fwd6);
+	ck_assert(is_local4(&env, 0xc0000201) && is_local4(&env, 0xc00002ff) && is_local4(&env, 0xc6336480));
+	ck_assert(!is_local4(&env, 0xc0000202));
+	ck_assert(is_local4(&env, 0x7f000005));
+	ck_assert_uint_gt(env.n_local6, 0);
+	live_sh("ip rule add pref 5 fwmark 1 table 100");
+	ck_assert(!ld_env(live_arena, &live_diags, "v0", &env) && env.plain_rules);
+	live_sh("ip rule add pref 10 table local && ip rule del pref 0");
+	ck_assert(!ld_env(live_arena, &live_diags, "v0", &env) && !env.plain_rules);
+}
+END_TEST
+
+START_TEST(env_text_is_exact)
+{
+	struct strbuf text = { .arena = live_arena }, again = { .arena = live_arena };
+	struct imr_env env, back;
+
+	live_sh("ip addr add 192.0.2.1/24 dev v0 && ip link set lo up");
+	ck_assert(!ld_env(live_arena, &live_diags, "v0", &env));
+	ld_env_print(&text, &env);
+	ck_assert(ld_env_parse(live_arena, text.s, text.len, &back));
+	ld_env_print(&again, &back);
+	ck_assert_str_eq(text.s, again.s);
+	for (size_t i = 0; i < text.len; i++) {
+		char *cut = arena_strndup(live_arena, text.s, text.len);
+
+		cut[i] ^= 0x15;
+		ck_assert(!ld_env_parse(live_arena, cut, text.len, &back) || back.ifindex);
+		ck_assert(!ld_env_parse(live_arena, text.s, i, &back));
+	}
+}
+END_TEST
+
+START_TEST(env_refuses_what_is_between)
+{
+	ck_assert_int_eq(env_err(), 0);
+	live_sh("ip link add b0 type bridge && ip link set v0 master b0");
+	ck_assert_int_eq(env_err(), -EBUSY);
+	live_sh("ip link set v0 nomaster && ip link add m0 link v0 type macvlan");
+	ck_assert_int_eq(env_err(), -EBUSY);
+	live_sh("ip link del m0 && tc qdisc add dev v0 clsact");
+	ck_assert_int_eq(env_err(), 0);
+	live_sh("tc filter add dev v0 egress bpf da bytecode '1,6 0 0 0,'");
+	ck_assert_int_eq(env_err(), 0);
+	live_sh("tc filter add dev v0 ingress bpf da bytecode '1,6 0 0 0,'");
+	ck_assert_int_eq(env_err(), -EBUSY);
+	live_sh("tc qdisc del dev v0 clsact && tc qdisc add dev v0 ingress && "
+	   "tc filter add dev v0 ingress bpf da bytecode '1,6 0 0 0,'");
+	ck_assert_int_eq(env_err(), -EBUSY);
+	live_sh("tc qdisc del dev v0 ingress");
+	ck_assert_int_eq(env_err(), 0);
+}
+END_TEST
+
+START_TEST(env_refuses_tcx)
+{
+	struct bpf_insn ok[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "tcx", "GPL", ok, 2, NULL);
+	int link = bpf_link_create(prog, if_nametoindex("v0"), UAPI_BPF_TCX_INGRESS, NULL);
+
+	if (link < 0)
+		return;		/* a kernel before tcx */
+	ck_assert_int_eq(env_err(), -EBUSY);
+	close(link);
+	close(prog);
+}
+END_TEST
+
+START_TEST(watch_wakes)
+{
+	struct ld_watch w;
+
+	ck_assert_int_eq(ld_watch_open(&live_diags, &w), 0);
+	while (ld_watch_wait(&w, 300) > 0)
+		;
+	live_sh("nft add table ip t");
+	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_RULES);
+	ck_assert_int_eq(ld_watch_wait(&w, 0), 0);
+	live_sh("ip addr add 192.0.2.1/24 dev v0");
+	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
+	live_sh("echo 1 > /proc/sys/net/ipv4/conf/v0/forwarding");
+	usleep(1000);
+	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
+	live_sh("ip rule add pref 5 table 100");
+	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
+	ld_watch_close(&w);
+}
+END_TEST
+
+START_TEST(probe_and_profile)
+{
+	struct imr_profile first, second;
+	struct ld_probe p;
+	pid_t pid;
+	int status;
+
+	ld_probe(&p);
+	for (uint32_t i = 0; i < p.n; i++)
+		ck_assert_msg(p.row[i].err == 0, "%s: %s", p.row[i].key, strerror(-p.row[i].err));
+	ck_assert(p.caps.xdp && p.caps.bpffs && p.init_userns && p.owns_netns);
+	ck_assert_int_eq(ld_profile(&first), 0);
+	ck_assert_int_eq(ld_profile(&second), 0);
+	ck_assert_mem_eq(&first, &second, sizeof(first));
+	ck_assert_uint_eq(live_xdp("v0"), 0);
+
+	/* A user without rights: the same profile, found in a user namespace, and nothing that is not so. */
+	pid = fork();
+	if (!pid) {
+		unsetenv("XDG_RUNTIME_DIR");
+		if (setgid(12345) || setuid(12345))
+			_exit(1);
+		ld_probe(&p);
+		if (p.caps.net_admin || p.caps.bpffs || (p.unprivileged_bpf_disabled && p.caps.xdp))
+			_exit(2);
+		_exit(ld_profile(&second) == 0 && memcmp(&first, &second, sizeof(first)) ? 3 : 0);
+	}
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+static void put(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	ck_assert(f && fputs(text, f) >= 0 && !fclose(f));
+}
+
+/* Whatever stands in the cache, the answer is the kernel's. */
+START_TEST(hostile_profile_cache)
+{
+	struct imr_profile first, p;
+	char text[512] = "";
+	FILE *f;
+
+	ck_assert_int_eq(ld_profile(&first), 0);
+	f = fopen("/run/fwjit/profile", "r");
+	ck_assert(f && fread(text, 1, sizeof(text) - 1, f) > 0);
+	fclose(f);
+	strcat(text, "\n");
+	put("/run/fwjit/profile", text);
+	ck_assert(!ld_profile(&p) && !memcmp(&p, &first, sizeof(p)));
+	put("/run/fwjit/profile", "fwjit profile 1\nth_fast_frag 0\nv6_exthdr_bound 1\n");
+	ck_assert(!ld_profile(&p) && !memcmp(&p, &first, sizeof(p)));
+	live_sh("rm /run/fwjit/profile; ln -s /dev/zero /run/fwjit/profile");
+	ck_assert(!ld_profile(&p) && !memcmp(&p, &first, sizeof(p)));
+	live_sh("rm /run/fwjit/profile; mkfifo /run/fwjit/profile");
+	ck_assert(!ld_profile(&p) && !memcmp(&p, &first, sizeof(p)));
+	live_sh("chmod 777 /run/fwjit");
+	ck_assert(!ld_profile(&p) && !memcmp(&p, &first, sizeof(p)));
+	ck_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("env");
+	TCase *t = tcase_create("live");
+
+	tcase_add_checked_fixture(t, live_setup, live_teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, env_is_read);
+	tcase_add_test(t, env_text_is_exact);
+	tcase_add_test(t, env_refuses_what_is_between);
+	tcase_add_test(t, env_refuses_tcx);
+	tcase_add_test(t, watch_wakes);
+	tcase_add_test(t, probe_and_profile);
+	tcase_add_test(t, hostile_profile_cache);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+int main(void)
+{
+	return live_main(suite());
+}
