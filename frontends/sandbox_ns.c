@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The sandbox's namespaces and devices. Any user may have them; root has a user namespace too, so that a tool that is
- * led astray by a rule text holds no right outside. Devices have the indices of the caller's namespace, since rules that
- * say `iif` hold an index and no name; those that are unknown there have the index that fe_ifindex makes of a name.
+ * The sandbox's namespaces and devices. Who may have a network namespace has just that, so that rules may name any user
+ * (xt_owner), and keeps of his rights what the tools need; who may not has a user namespace first, where he is root alone.
+ * Devices have the indices of the caller's namespace, since rules that say `iif` hold an index and no name; those that are
+ * unknown there have the index that fe_ifindex makes of a name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -71,7 +72,7 @@ static int map_ids(uid_t uid, gid_t gid, const char **ret_call)
 	return write_file("/proc/self/gid_map", map);
 }
 
-/* Root without user namespaces: of its rights only what the tools need in the new network namespace. */
+/* Of root's rights only what the tools need in the new network namespace. */
 static int drop_caps(const char **ret_call)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -100,26 +101,26 @@ static int lo_up(void)
 }
 
 /* The ids are mapped before the network namespace is made: xt_proto_init gives its files in /proc/net to that root. */
-int sb_enter(const char **ret_call)
+static int enter_user(const char **ret_call)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
-	bool user = false;
 	int r;
 
 	*ret_call = "unshare(CLONE_NEWUSER)";
-	if (!unshare(CLONE_NEWUSER)) {
-		user = true;
-		r = map_ids(uid, gid, ret_call);
-	} else {
-		r = uid ? -errno : 0;
-	}
+	if (unshare(CLONE_NEWUSER))
+		return -errno;
+	r = map_ids(uid, gid, ret_call);
 	if (r < 0)
 		return r;
 	*ret_call = "unshare(CLONE_NEWNET)";
-	if (unshare(CLONE_NEWNET))
-		return -errno;
-	r = user ? 0 : drop_caps(ret_call);
+	return unshare(CLONE_NEWNET) ? -errno : 0;
+}
+
+int sb_enter(const char **ret_call)
+{
+	int r = unshare(CLONE_NEWNET) ? enter_user(ret_call) : drop_caps(ret_call);
+
 	if (r < 0)
 		return r;
 	*ret_call = "ioctl(SIOCSIFFLAGS)";

@@ -226,21 +226,27 @@ static int take_listener(struct run *r, int sync, const char **ret_call)
 	return write(sync, "", 1) == 1 ? 0 : -errno;
 }
 
+static bool write_text(int fd, const char *text, size_t len)
+{
+	for (size_t at = 0; at < len; ) {
+		ssize_t n = write(fd, text + at, len - at);
+
+		if (n <= 0)
+			return false;
+		at += (size_t)n;
+	}
+	return true;
+}
+
+/* The last line ends, whether its author ended it or not: iptables-restore does not see it otherwise. */
 static int text_file(const char *text, size_t len)
 {
 	int fd = memfd_create("rules", MFD_CLOEXEC);
 
-	for (size_t at = 0; fd >= 0 && at < len; ) {
-		ssize_t n = write(fd, text + at, len - at);
-
-		if (n <= 0) {
-			close(fd);
-			return -1;
-		}
-		at += (size_t)n;
+	if (fd >= 0 && (!write_text(fd, text, len) || !write_text(fd, "\n", len && text[len - 1] != '\n'))) {
+		close(fd);
+		return -1;
 	}
-	if (fd >= 0)
-		lseek(fd, 0, SEEK_SET);
 	return fd;
 }
 
