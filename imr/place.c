@@ -313,18 +313,13 @@ static void options_add(const struct build *b)
 	seg_chain(b, c);
 }
 
-/* Before the forward hook ip_forward and ip6_forward answer a packet that has no time left, and hand one with a router
- * alert to a socket. */
+/* Before the forward hook, ip_forward and ip6_forward answer a packet that has no time left. (A router alert, which they
+ * hand to a socket, is an option: such packets pass.) */
 static void forward_prelude(const struct build *b)
 {
 	struct imr_chain *c = stack_chain(b, b->nfproto == 2 ? "ip forward" : "ip6 forward");
 
-	if (b->nfproto == 2) {
-		stack_rule(b, c, OP_IN, F_IP_TTL, one(b, 0, 1), OP_PASS);
-	} else {
-		stack_rule(b, c, OP_IN, F_IP6_HOPLIMIT, one(b, 0, 1), OP_PASS);
-		stack_rule(b, c, OP_IN, F_IP6_NEXTHDR, one(b, 0, 0), OP_PASS);
-	}
+	stack_rule(b, c, OP_IN, b->nfproto == 2 ? F_IP_TTL : F_IP6_HOPLIMIT, one(b, 0, 1), OP_PASS);
 	seg_chain(b, c);
 }
 
