@@ -210,3 +210,73 @@ void be_exit(struct be_emit *e, uint32_t code)
 	be_mov(e, BPF_REG_0, code);
 	add(e, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
+
+static bool is_wide(const struct bpf_insn *i)
+{
+	return i->code == (BPF_LD | BPF_DW | BPF_IMM);
+}
+
+static bool is_jump(const struct bpf_insn *i)
+{
+	uint8_t class = BPF_CLASS(i->code);
+
+	return (class == BPF_JMP || class == BPF_JMP32) && BPF_OP(i->code) != BPF_CALL && BPF_OP(i->code) != BPF_EXIT;
+}
+
+/* What follows instruction n: at most two; the second of them a jump's target. */
+static unsigned int successors(const struct be_emit *e, uint32_t n, uint32_t ret[2])
+{
+	const struct bpf_insn *i = &e->insn[n];
+	unsigned int k = 0;
+
+	if (i->code == (BPF_JMP | BPF_EXIT))
+		return 0;
+	if (i->code != (BPF_JMP | BPF_JA))
+		ret[k++] = n + 1 + is_wide(i);
+	if (is_jump(i))
+		ret[k++] = n + 1 + i->off;
+	return k;
+}
+
+static void reach(const struct be_emit *e, bool *reached)
+{
+	uint32_t *todo = arena_alloc(e->arena, (e->n + 2) * sizeof(*todo)), n_todo = 1, to[2];
+
+	reached[0] = true;
+	while (n_todo) {
+		unsigned int k = successors(e, todo[--n_todo], to);
+
+		while (k--) {
+			if (reached[to[k]])
+				continue;
+			reached[to[k]] = true;
+			todo[n_todo++] = to[k];
+		}
+	}
+	for (uint32_t n = 0; n < e->n; n++)
+		if (reached[n] && is_wide(&e->insn[n]))
+			reached[n + 1] = true;
+}
+
+void be_prune(struct be_emit *e)
+{
+	bool *reached = arena_alloc(e->arena, e->n + 1);
+	uint32_t *at = arena_alloc(e->arena, (e->n + 1) * sizeof(*at)), kept = 0;
+
+	reach(e, reached);
+	for (uint32_t n = 0; n < e->n; n++) {
+		at[n] = kept;
+		kept += reached[n];
+	}
+	for (uint32_t n = 0; n < e->n; n++) {
+		struct bpf_insn i = e->insn[n];
+
+		if (!reached[n])
+			continue;
+		if (is_jump(&i))
+			i.off = at[n + 1 + i.off] - at[n] - 1;
+		e->insn[at[n]] = i;
+		e->at[at[n]] = e->at[n];
+	}
+	e->n = kept;
+}

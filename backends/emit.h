@@ -37,6 +37,8 @@ uint32_t be_label_new(struct be_emit *e);
 void be_label_here(struct be_emit *e, uint32_t label);
 /* Everything that still waits for a label but `near` goes by a jump placed here. Control must not fall into it. */
 void be_pool(struct be_emit *e, uint32_t near);
+/* Takes out what no way leads to (the verifier refuses it). Every label was placed. */
+void be_prune(struct be_emit *e);
 
 /* One function for each instruction class; `op` is the BPF_ADD … or BPF_JEQ … part alone, `size` in bytes. */
 void be_alu64(struct be_emit *e, uint8_t op, uint8_t dst, int32_t imm);

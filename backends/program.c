@@ -6,6 +6,7 @@
 
 #define INSNS_MAX	1000000
 #define INSNS_SMALL	4096
+#define TAB_START	16	/* never empty: a map's value may not be */
 
 static uint32_t add_map(struct be_cc *cc, enum be_role role, struct be_map m)
 {
@@ -62,6 +63,7 @@ bool be_start(struct be_cc *ret, const struct imr *imr, const struct target *t, 
 	be_collect(cc);
 	if (cc->bad)
 		return false;
+	cc->tab = (struct be_tab){ .len = TAB_START, .cap = TAB_START, .bytes = arena_alloc(imr->arena, TAB_START) };
 	make_maps(cc);
 	cc->drop = be_label_new(&cc->e);
 	cc->pass = be_label_new(&cc->e);
@@ -87,17 +89,19 @@ static void set_slots(const struct be_cc *cc, struct be_prog *ret)
 
 bool be_finish(struct be_cc *cc, const struct caps *caps, struct be_prog *ret)
 {
-	const struct be_emit *e = &cc->e;
+	struct be_emit *e = &cc->e;
 
 	if (!cc->bad && e->overflow)
 		be_refuse(cc, NULL, "a jump is out of reach", "split the rules");
+	if (!cc->bad)
+		be_prune(e);
 	if (!cc->bad && e->n > (caps->big ? INSNS_MAX : INSNS_SMALL))
 		be_refuse(cc, NULL, arena_printf(cc->imr->arena, "%u instructions are more than the caller may load", e->n),
 			  NULL);
 	if (cc->bad)
 		return false;
 	if (cc->use_sets) {
-		cc->map[cc->map_sets].value_size = (cc->tab.len + 7) & ~7u;
+		cc->map[cc->map_sets].value_size = cc->tab.len;
 		cc->map[cc->map_sets].value = cc->tab.bytes;
 	}
 	ret->n = e->n;

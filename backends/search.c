@@ -37,9 +37,8 @@ static void put(uint8_t *to, u128 v, unsigned int size)
 static void add_table(struct search *s, const struct imr_set *set)
 {
 	struct be_tab *t = &s->cc->tab;
-	uint32_t need = 2 * s->n * s->size, cap = t->cap ? t->cap : 4096;
+	uint32_t need = 2 * s->n * s->size, cap = t->cap;
 
-	t->len = (t->len + 15) & ~15u;
 	while (cap < t->len + need)
 		cap *= 2;
 	if (cap != t->cap)

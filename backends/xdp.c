@@ -107,8 +107,8 @@ static void parse4(struct be_cc *cc, uint32_t bad)
 
 /* ------------------------------------------------------------------ IPv6 */
 
-/* Eight bytes of zero, then these eight as a number shifted right: to pass. R1, R2 are lost. */
-static void refuse_address(struct be_cc *cc, unsigned int off, unsigned int shift, uint32_t value)
+/* ::1 at off: to pass. R1, R2 are lost. */
+static void refuse_loopback(struct be_cc *cc, unsigned int off)
 {
 	struct be_emit *e = &cc->e;
 	uint32_t other = be_label_new(e);
@@ -117,8 +117,7 @@ static void refuse_address(struct be_cc *cc, unsigned int off, unsigned int shif
 	be_jmp64(e, BPF_JNE, BPF_REG_1, 0, other);
 	be_load(e, 8, BPF_REG_2, R_NH, off + 8);
 	be_to_host(e, 8, BPF_REG_2);
-	be_alu64(e, BPF_RSH, BPF_REG_2, shift);
-	be_jmp64(e, BPF_JEQ, BPF_REG_2, value, cc->pass);
+	be_jmp64(e, BPF_JEQ, BPF_REG_2, 1, cc->pass);
 	be_label_here(e, other);
 }
 
@@ -130,10 +129,9 @@ static void addresses(struct be_cc *cc)
 	uint32_t unicast = be_label_new(e);
 
 	if (!lo) {
-		refuse_address(cc, 8, 0, 1);
-		refuse_address(cc, 24, 0, 1);
+		refuse_loopback(cc, 8);
+		refuse_loopback(cc, 24);
 	}
-	refuse_address(cc, 8, 32, 0xffff);
 	be_load(e, 1, BPF_REG_1, R_NH, 8);
 	be_jmp32(e, BPF_JEQ, BPF_REG_1, 0xff, cc->pass);
 	be_load(e, 1, BPF_REG_1, R_NH, 24);
