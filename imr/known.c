@@ -4,9 +4,11 @@
  * stack or NAT may change on the way there are not known, what is made of them neither, and the rest can be read now.
  * Each row of blurred[] was read in the kernel function that docs/SLICE.md names beside it.
  */
+#include <string.h>
+
 #include "place.h"
 
-enum kind { K_RUN, K_CONST, K_UNKNOWN };
+enum kind { K_NOT_ASKED, K_RUN, K_CONST, K_UNKNOWN };
 
 struct known_val {
 	uint32_t gen;
@@ -37,8 +39,12 @@ static const struct blurred {
 	{ BLUR_INGRESS, 0,  B_TH, 0, UINT16_MAX },
 };
 
-static bool is_blurred(const struct place_seg *seg, uint8_t base, unsigned int off, unsigned int len)
+static bool is_blurred(const struct known_ctx *k, uint8_t base, unsigned int off, unsigned int len)
 {
+	uint8_t why = k->seg->blur;
+
+	if (off + len <= k->need[base])
+		why &= ~BLUR_INGRESS;	/* no padding: it is there without */
 	if (base == B_TX)
 		base = B_TH;
 	if (base == B_LL && off + len <= 14)
@@ -51,7 +57,7 @@ static bool is_blurred(const struct place_seg *seg, uint8_t base, unsigned int o
 	for (size_t i = 0; i < sizeof(blurred) / sizeof(*blurred); i++) {
 		const struct blurred *b = &blurred[i];
 
-		if ((seg->blur & b->why) && b->base == base && (!b->nfproto || b->nfproto == seg->nfproto) &&
+		if ((why & b->why) && b->base == base && (!b->nfproto || b->nfproto == k->seg->nfproto) &&
 		    off <= b->hi && off + len > b->lo)
 			return true;
 	}
@@ -108,11 +114,11 @@ static enum kind ld_kind(const struct known_ctx *k, const struct imr_insn *i, st
 	case F_META_LEN:
 		return k->seg->blur & (BLUR_MERGE | BLUR_INGRESS) ? K_UNKNOWN : K_RUN;
 	case F_RAW:
-		return is_blurred(k->seg, i->base, i->off, i->len) ? K_UNKNOWN : K_RUN;
+		return is_blurred(k, i->base, i->off, i->len) ? K_UNKNOWN : K_RUN;
 	default:
 		if (!f->len)
 			return parse_kind(k->seg);
-		return is_blurred(k->seg, f->base, f->off, f->len) ? K_UNKNOWN : K_RUN;
+		return is_blurred(k, f->base, f->off, f->len) ? K_UNKNOWN : K_RUN;
 	}
 }
 
@@ -161,23 +167,26 @@ static enum kind op_kind(struct known_ctx *k, const struct imr_insn *i, struct k
 
 void known_define(struct known_ctx *k, const struct imr_insn *i)
 {
-	struct known_val *v = &k->val[i->dst];
-
-	*v = (struct known_val){ .gen = k->gen, .out = IMR_NOVAL, .def = i };
-	if (i->op == OP_UNKNOWN)
-		v->kind = K_UNKNOWN;
-	else if (i->op == OP_LD)
-		v->kind = ld_kind(k, i, v);
-	else
-		v->kind = op_kind(k, i, v);
+	k->val[i->dst] = (struct known_val){ .gen = k->gen, .out = IMR_NOVAL, .def = i };
 }
 
-/* A value by its number; one that the rule has not defined is of the chain's entry. */
+/* A value by its number; one that the rule has not defined is of the chain's entry. Judged when it is first asked for,
+ * behind the presence tests that come before that. */
 static struct known_val *value(struct known_ctx *k, uint32_t number)
 {
-	if (k->val[number].gen != k->gen)
+	struct known_val *v = &k->val[number];
+
+	if (v->gen != k->gen)
 		known_define(k, k->entry[number]);
-	return &k->val[number];
+	if (v->kind != K_NOT_ASKED)
+		return v;
+	if (v->def->op == OP_UNKNOWN)
+		v->kind = K_UNKNOWN;
+	else if (v->def->op == OP_LD)
+		v->kind = ld_kind(k, v->def, v);
+	else
+		v->kind = op_kind(k, v->def, v);
+	return v;
 }
 
 static bool test_holds(const struct imr_insn *i, u128 v)
@@ -208,8 +217,11 @@ enum known known_test(struct known_ctx *k, const struct imr_insn *i)
 
 	if (i->op == OP_OPAQUE)
 		return IS_UNKNOWN;
-	if (i->op == OP_NEED)
+	if (i->op == OP_NEED) {
+		if (k->need[i->base] < i->len)
+			k->need[i->base] = i->len;
 		return IS_TESTED;
+	}
 	v = value(k, i->a);
 	if (v->kind == K_CONST)
 		return test_holds(i, v->imm) ? IS_TRUE : IS_FALSE;
@@ -272,6 +284,7 @@ void known_rule(struct known_ctx *k, const struct place_seg *seg)
 {
 	k->gen++;
 	k->n_out = 0;
+	memset(k->need, 0, sizeof(k->need));
 	if (k->seg == seg)
 		return;
 	k->seg = seg;

@@ -202,6 +202,8 @@ static uint8_t blur_at(const struct build *b, enum imr_hooknum num, int32_t prio
 
 	if (!b->env->no_gro)
 		blur |= BLUR_MERGE;
+	if (num == HN_INGRESS)
+		return blur | BLUR_INGRESS;
 	if (num == HN_FORWARD)
 		blur |= BLUR_FORWARD;
 	if (b->nat && (num != HN_PREROUTING || prio > PRIO_NAT_DST))
@@ -234,26 +236,6 @@ static void hook_add(const struct build *b, enum imr_hooknum num)
 			if (it[k].effects && it[k].chain->kind != KIND_NAT)
 				seg_item(b, num, &it[k], true);
 		seg_item(b, num, &it[i], false);
-	}
-}
-
-/* Ingress chains: their own drops are left to them (they see padding, and frames that no L3 hook sees), but what they
- * may do to a packet comes before the rest. */
-static void ingress_add(const struct build *b)
-{
-	struct item *it;
-	uint32_t n = items_at(b, HN_INGRESS, &it);
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct place_seg *s;
-
-		if (!it[i].effects)
-			continue;
-		s = seg_chain(b, it[i].chain);
-		s->may = s->quiet = true;
-		s->blur = BLUR_INGRESS | blur_at(b, HN_INGRESS, 0);
-		if (b->nat)
-			s->blur &= ~BLUR_NAT;
 	}
 }
 
@@ -395,7 +377,7 @@ static void family_add(struct build b, uint8_t nfproto)
 	b.nfproto = nfproto;
 	b.nat = has_nat(b.src, nfproto);
 	decided = b.env->plain_rules && !b.nat;
-	ingress_add(&b);
+	hook_add(&b, HN_INGRESS);
 	hook_add(&b, HN_PREROUTING);
 	if (nfproto == 2 && (forwards || reads_options(&b)))
 		options_add(&b);

@@ -49,10 +49,12 @@ struct known_ctx {
 	struct known_val *val;		/* by number in the source */
 	const struct imr_insn **entry;	/* values of the segment's entry, by number */
 	uint32_t gen, n_out;
+	uint16_t need[B_MAX];		/* bytes from each base that the rule has found there */
 };
 void known_init(struct known_ctx *k, const struct place *p);
 void known_rule(struct known_ctx *k, const struct place_seg *seg);	/* a rule of the segment begins */
 void known_define(struct known_ctx *k, const struct imr_insn *i);	/* a value instruction of it */
+/* The rule goes on behind the test: one of presence holds from then on. */
 enum known known_test(struct known_ctx *k, const struct imr_insn *i);
 /* Of a test that is IS_TESTED: its operand into rule r of `out`, with what it is made of; the number there. */
 uint32_t known_emit(struct known_ctx *k, struct imr *out, struct imr_rule *r, uint32_t number);

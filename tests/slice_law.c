@@ -34,7 +34,6 @@ static const enum imr_hook law_hooks[] = {
 	HOOK_IP_PREROUTING, HOOK_IP_INPUT, HOOK_IP_FORWARD, HOOK_INET_PREROUTING, HOOK_INET_INPUT, HOOK_INET_FORWARD,
 	HOOK_IP6_PREROUTING, HOOK_IP6_INPUT, HOOK_IP6_FORWARD, HOOK_IP_INPUT, HOOK_INET_INPUT, HOOK_NETDEV_INGRESS,
 };
-/* The last is ingress: a plain program has none, for a slice does not keep its counters. */
 #define N_HOOK (sizeof(law_hooks) / sizeof(*law_hooks))
 
 #define IP4(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
@@ -217,7 +216,7 @@ static void gen_chain(struct law *l, uint32_t k, bool base)
 
 	c->at = (struct imr_at){ .tool = chance(l, 50) ? "nft" : "iptables", .where = c->name };
 	if (base) {
-		c->hook = l->ingress ? HOOK_NETDEV_INGRESS : law_hooks[rnd(l, N_HOOK - l->plain)];
+		c->hook = l->ingress ? HOOK_NETDEV_INGRESS : law_hooks[rnd(l, N_HOOK)];
 		c->policy = chance(l, 35) ? OP_DROP : OP_ACCEPT;
 		c->policy_count = chance(l, 50);
 		c->prio = prios[rnd(l, 7)] + (l->plain ? (int)k : 0);
