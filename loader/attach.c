@@ -29,6 +29,7 @@ struct job {
 	const uint32_t *carry;
 	uint32_t n_carry, n_slot;
 	bool replace;			/* old is ours and alive */
+	bool done;			/* committed */
 	struct ld_att old;
 	char dir[LD_PATH], gen[LD_PATH + 16];
 	int base_fd;
@@ -258,8 +259,38 @@ static int commit(struct job *j)
 		return ld_link_get(j->st.dev, 0, &j->link) ? refuse(j, err, "BPF_LINK_CREATE") : refuse_foreign(j);
 	if (err)
 		return refuse(j, err, j->replace ? "BPF_LINK_UPDATE" : "BPF_LINK_CREATE");
-	remove_others(j);
+	j->done = true;
 	return 0;
+}
+
+/* The link is detached by name first: after it nothing runs any more, and the pins only take room. A link whose device
+ * is gone has nothing to detach. */
+static int detach_dir(const char *dir)
+{
+	_cleanup_close_ int link = ld_pin_get(dir, "link");
+
+	if (link >= 0 && bpf_link_detach(link) < 0 && errno != ENOLINK && errno != EINVAL)
+		return -errno;
+	ld_dir_remove(dir);
+	return 0;
+}
+
+/* Back to what was there. The old program's directory is still in its place. */
+static void undo(struct job *j)
+{
+	LIBBPF_OPTS(bpf_link_update_opts, opts, .flags = BPF_F_REPLACE, .old_prog_fd = j->prog->fd);
+
+	if (j->done && j->replace && bpf_link_update(j->old.link_fd, j->old.prog_fd, &opts) < 0) {
+		diag_add(j->ds, DIAG_ERROR, NULL, "\"%s\" keeps its new program: BPF_LINK_UPDATE: %s", j->st.dev,
+			 strerror(errno));
+		return;
+	}
+	if (j->done && !j->replace)
+		detach_dir(j->dir);
+	if (*j->gen) {
+		ld_dir_remove(j->gen);
+		rmdir(j->dir);	/* stays where there is something in it */
+	}
 }
 
 static void sweep_one(const struct ld_root *r, char *name)
@@ -308,30 +339,73 @@ static int slots(struct job *j)
 	return err;
 }
 
-static int run(struct job *j)
+static int ready(struct job *j, const struct ld_root *r)
+{
+	int err;
+
+	if (!ld_device_name_ok(j->st.dev)) {
+		diag_add(j->ds, DIAG_ERROR, NULL, "\"%s\" is not a device name", j->st.dev);
+		return -EINVAL;
+	}
+	err = ld_link_get(j->st.dev, 0, &j->link);
+	if (err)
+		return refuse(j, err, "no such device");
+	err = look(j, r);
+	if (err)
+		return err;
+	err = slots(j);
+	err = err ? err : prepare(j, r);
+	return err ? refuse(j, err, "pinning the program and its maps") : 0;
+}
+
+/* All are ready before the first is committed; where one fails, those before it are undone, the last first. */
+static int run(struct job *j, uint32_t n)
 {
 	_cleanup_root_ struct ld_root r = { .fd = -1 };
 	int err = ld_root_open(&r, LD_WRITE);
 
 	if (err)
 		return refuse(j, err, "no BPF file system to pin it in");
-	err = ld_link_get(j->st.dev, 0, &j->link);
-	if (err)
-		return refuse(j, err, "no such device");
-	err = look(j, &r);
+	for (uint32_t i = 0; i < n && !err; i++)
+		err = ready(&j[i], &r);
+	for (uint32_t i = 0; i < n && !err; i++)
+		err = commit(&j[i]);
+	for (uint32_t i = n; err && i-- > 0;)
+		undo(&j[i]);
 	if (err)
 		return err;
-	err = slots(j);
-	err = err ? err : prepare(j, &r);
-	if (err)
-		refuse(j, err, "pinning the program and its maps");
-	else
-		err = commit(j);
-	if (!err)
-		sweep(&r);
-	if (err && *j->gen) {
-		ld_dir_remove(j->gen);
-		rmdir(j->dir);
+	for (uint32_t i = 0; i < n; i++)
+		remove_others(&j[i]);
+	sweep(&r);
+	return 0;
+}
+
+static void job_init(struct job *j, struct diags *ds, const struct ld_attach *what)
+{
+	*j = (struct job){
+		.ds = ds, .prog = what->prog, .carry = what->carry, .n_carry = what->carry ? what->n_carry : 0,
+		.base_fd = -1, .old = { .link_fd = -1, .prog_fd = -1 },
+		.st = { .target = "xdp", .native = !what->generic, .meta = what->meta, .meta_len = what->meta_len },
+	};
+	snprintf(j->st.dev, sizeof(j->st.dev), "%s", what->dev);
+	snprintf(j->st.id, sizeof(j->st.id), "xdp-%s", j->st.dev);
+}
+
+int ld_xdp_attach_all(struct diags *ds, const struct ld_attach *what, uint32_t n)
+{
+	_cleanup_free_ struct job *j = calloc(n ? n : 1, sizeof(*j));
+	int err;
+
+	if (!j)
+		return -ENOMEM;
+	if (!n)
+		return 0;
+	for (uint32_t i = 0; i < n; i++)
+		job_init(&j[i], ds, &what[i]);
+	err = run(j, n);
+	for (uint32_t i = 0; i < n; i++) {
+		ld_closep(&j[i].base_fd);
+		ld_att_close(&j[i].old);
 	}
 	return err;
 }
@@ -339,23 +413,12 @@ static int run(struct job *j)
 int ld_xdp_replace(struct arena *a, struct diags *ds, const struct ld_prog *prog, const char *dev, bool generic,
 		   const void *meta, size_t meta_len, const uint32_t *carry, uint32_t n_carry)
 {
-	struct job j = {
-		.ds = ds, .prog = prog, .carry = carry, .n_carry = carry ? n_carry : 0, .base_fd = -1,
-		.old = { .link_fd = -1, .prog_fd = -1 },
-		.st = { .target = "xdp", .native = !generic, .meta = meta, .meta_len = meta_len },
+	struct ld_attach one = {
+		.prog = prog, .dev = dev, .generic = generic, .meta = meta, .meta_len = meta_len, .carry = carry,
+		.n_carry = n_carry,
 	};
-	int err;
 
-	if (!ld_device_name_ok(dev)) {
-		diag_add(ds, DIAG_ERROR, NULL, "\"%s\" is not a device name", dev);
-		return -EINVAL;
-	}
-	snprintf(j.st.dev, sizeof(j.st.dev), "%s", dev);
-	snprintf(j.st.id, sizeof(j.st.id), "xdp-%s", dev);
-	err = run(&j);
-	ld_closep(&j.base_fd);
-	ld_att_close(&j.old);
-	return err;
+	return ld_xdp_attach_all(ds, &one, 1);
 }
 
 int ld_xdp_attach(struct arena *a, struct diags *ds, const struct ld_prog *prog, const char *dev, bool generic,
@@ -364,11 +427,9 @@ int ld_xdp_attach(struct arena *a, struct diags *ds, const struct ld_prog *prog,
 	return ld_xdp_replace(a, ds, prog, dev, generic, meta, meta_len, NULL, 0);
 }
 
-/* The link by name first: after it nothing runs any more, and the pins only take room. */
 int ld_detach(struct diags *ds, const char *id)
 {
 	_cleanup_root_ struct ld_root r = { .fd = -1 };
-	_cleanup_close_ int link = -1;
 	char dir[LD_PATH];
 	struct stat st;
 	int err = ld_root_open(&r, LD_CHANGE);
@@ -376,18 +437,9 @@ int ld_detach(struct diags *ds, const char *id)
 	err = err ? err : ld_id_path(&r, id, dir, sizeof(dir));
 	if (!err && stat(dir, &st) < 0)
 		err = -errno;
-	if (err) {
+	err = err ? err : detach_dir(dir);
+	if (err)
 		diag_add(ds, DIAG_ERROR, NULL, "cannot detach \"%s\": %s", id,
 			 err == -ENOENT ? "there is no such attachment here" : strerror(-err));
-		return err;
-	}
-	link = ld_pin_get(dir, "link");
-	/* A link whose device is gone has nothing to detach. */
-	if (link >= 0 && bpf_link_detach(link) < 0 && errno != ENOLINK && errno != EINVAL) {
-		err = -errno;
-		diag_add(ds, DIAG_ERROR, NULL, "cannot detach \"%s\": BPF_LINK_DETACH: %s", id, strerror(-err));
-		return err;
-	}
-	ld_dir_remove(dir);
-	return 0;
+	return err;
 }

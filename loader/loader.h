@@ -93,6 +93,17 @@ int ld_xdp_attach(struct arena *a, struct diags *ds, const struct ld_prog *prog,
  * last packet was through; UINT32_MAX: with zero. n_carry is the new program's number of slots. */
 int ld_xdp_replace(struct arena *a, struct diags *ds, const struct ld_prog *prog, const char *dev, bool generic,
 		   const void *meta, size_t meta_len, const uint32_t *carry, uint32_t n_carry);
+/* Several devices, all or none: where one cannot be attached, the others are as they were. */
+struct ld_attach {
+	const struct ld_prog *prog;
+	const char *dev;
+	bool generic;
+	const void *meta;
+	size_t meta_len;
+	const uint32_t *carry;	/* as above, or NULL */
+	uint32_t n_carry;
+};
+int ld_xdp_attach_all(struct diags *ds, const struct ld_attach *what, uint32_t n);
 /* Removes what fwjit attached under this id, also where its device is gone. -ENOENT: there is no such attachment. */
 int ld_detach(struct diags *ds, const char *id);
 /* The attachments of this network namespace; none where there is no BPF file system. */

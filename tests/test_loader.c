@@ -437,6 +437,67 @@ START_TEST(failures_change_nothing)
 }
 END_TEST
 
+/* v0 replaced, v2 fresh, v3 taken by somebody else: nothing changes. */
+START_TEST(several_devices_or_none)
+{
+	struct bpf_insn pass[] = { count_drop[N_INSN - 2], count_drop[N_INSN - 1] };
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP);
+	struct ld_prog l[3] = { load(0), load(1), load(2) };
+	struct ld_attach what[3] = {
+		{ .prog = &l[0], .dev = "v0", .meta = "new", .meta_len = 3 },
+		{ .prog = &l[1], .dev = "v2", .meta = "new", .meta_len = 3 },
+		{ .prog = &l[2], .dev = "v3", .meta = "new", .meta_len = 3 },
+	};
+	uint32_t id;
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "someone_else", "GPL", pass, 2, &opts);
+
+	live_sh("ip link add v2 type veth peer name v3 && ip link set v2 up && ip link set v3 up");
+	attach("v0", 2, "old");
+	send_n(3);
+	id = live_xdp("v0");
+	ck_assert(!bpf_xdp_attach(if_nametoindex("v3"), fd, XDP_FLAGS_SKB_MODE, NULL));
+	ck_assert_int_eq(ld_xdp_attach_all(&live_diags, what, 3), -EBUSY);
+	ck_assert_uint_eq(live_xdp("v0"), id);
+	ck_assert_uint_eq(live_xdp("v2"), 0);
+	ck_assert_mem_eq(only_state()->meta, "old", 3);
+	ck_assert_uint_ge(slot_of("xdp-v0", 2), 3);
+	ck_assert(!bpf_xdp_attach(if_nametoindex("v3"), -1, XDP_FLAGS_SKB_MODE, NULL));
+	ck_assert_msg(!ld_xdp_attach_all(&live_diags, what, 3), "%s", live_said());
+	ck_assert_uint_eq(live_xdp("v3"), l[2].id);
+	ck_assert_uint_eq(live_xdp("v0"), l[0].id);
+	for (int i = 0; i < 3; i++)
+		ld_prog_close(&l[i]);
+	close(fd);
+}
+END_TEST
+
+/* What fails at the commit of the last undoes those before it: only the driver looks at the MTU. */
+START_TEST(commits_are_undone)
+{
+	struct ld_prog l[2] = { load(0), load(1) };
+	struct ld_attach what[3] = {
+		{ .prog = &l[0], .dev = "v0", .meta = "new", .meta_len = 3 },
+		{ .prog = &l[1], .dev = "v2", .meta = "new", .meta_len = 3 },
+	};
+	uint32_t id;
+
+	live_sh("ip link add v2 mtu 9000 type veth peer name v3 mtu 9000 && ip link set v2 up && ip link set v3 up");
+	ck_assert_int_lt(ld_xdp_attach_all(&live_diags, what, 2), 0);
+	ck_assert_uint_eq(live_xdp("v0"), 0);
+	ck_assert_int_eq(ld_detach(&live_diags, "xdp-v0"), -ENOENT);
+	attach("v0", 2, "old");
+	send_n(3);
+	id = live_xdp("v0");
+	ck_assert_int_lt(ld_xdp_attach_all(&live_diags, what, 2), 0);
+	ck_assert_uint_eq(live_xdp("v0"), id);
+	ck_assert_mem_eq(only_state()->meta, "old", 3);
+	ck_assert_uint_ge(slot_of("xdp-v0", 2), 3);
+	ck_assert_int_eq(system("test $(ls /sys/fs/bpf/fwjit/*/xdp-v0 | wc -l) = 2"), 0);
+	for (int i = 0; i < 2; i++)
+		ld_prog_close(&l[i]);
+}
+END_TEST
+
 START_TEST(device_goes_and_comes)
 {
 	attach("v0", 0, "first");
@@ -499,6 +560,8 @@ static Suite *suite(void)
 	tcase_add_test(t, killed_under_way);
 	tcase_add_test(t, foreign_program_is_left_alone);
 	tcase_add_test(t, failures_change_nothing);
+	tcase_add_test(t, several_devices_or_none);
+	tcase_add_test(t, commits_are_undone);
 	tcase_add_test(t, device_goes_and_comes);
 	tcase_add_test(t, ended_namespaces_are_swept);
 	tcase_add_test(t, mtu_is_said);
