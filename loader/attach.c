@@ -365,7 +365,7 @@ static int run(struct job *j, uint32_t n)
 	int err = ld_root_open(&r, LD_WRITE);
 
 	if (err)
-		return refuse(j, err, "no BPF file system to pin it in");
+		return refuse(j, err, "no BPF file system with a directory \"fwjit\" that only this user may write");
 	for (uint32_t i = 0; i < n && !err; i++)
 		err = ready(&j[i], &r);
 	for (uint32_t i = 0; i < n && !err; i++)

@@ -268,7 +268,8 @@ int ld_state_list(struct arena *a, struct diags *ds, struct ld_state **ret, uint
 	if (err == -ENOENT)
 		return 0;
 	if (err) {
-		diag_add(ds, DIAG_ERROR, NULL, "cannot read the BPF file system: %s", strerror(-err));
+		diag_add(ds, DIAG_ERROR, NULL, "cannot read the directory \"fwjit\" of the BPF file system: %s",
+			 strerror(-err));
 		return err;
 	}
 	names = ld_dir_names(r.path);
