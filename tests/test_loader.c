@@ -375,7 +375,7 @@ START_TEST(killed_under_way)
 
 		if (!pid)
 			_exit(ld_xdp_replace(live_arena, &live_diags, &l, "v0", false, "n", 1, carry, SLOTS) != 0);
-		usleep(50 * i);
+		usleep(500 * i);	/* a replacement takes up to 30 ms, most of it after the commit */
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		ck_assert(!only_state()->gone);
