@@ -10,6 +10,8 @@
 
 #include "emit.h"
 
+#define POOL_AGE 6000	/* a jump that has waited less reaches the next pool */
+
 void be_emit_init(struct be_emit *e, struct arena *a)
 {
 	memset(e, 0, sizeof(*e));
@@ -86,10 +88,22 @@ static void refer(struct be_emit *e, uint32_t insn, uint32_t label)
 	e->label[label].ref = e->n_ref;
 }
 
-void be_pool(struct be_emit *e, uint32_t near)
+/* The first of the jumps that wait for a label */
+static uint32_t oldest(const struct be_emit *e, uint32_t label)
 {
+	uint32_t ret = e->n;
+
+	for (uint32_t i = e->label[label].ref; i; i = e->ref[i].next)
+		ret = e->ref[i].insn;
+	return ret;
+}
+
+void be_pool(struct be_emit *e)
+{
+	uint32_t here = e->n;
+
 	for (uint32_t l = 0; l < e->n_label; l++) {
-		if (!e->label[l].ref || l == near)
+		if (here - oldest(e, l) <= POOL_AGE || !e->label[l].ref)
 			continue;
 		resolve_list(e, l, e->n);
 		be_ja(e, l);

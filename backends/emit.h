@@ -35,8 +35,9 @@ struct be_emit {
 void be_emit_init(struct be_emit *e, struct arena *a);
 uint32_t be_label_new(struct be_emit *e);
 void be_label_here(struct be_emit *e, uint32_t label);
-/* Everything that still waits for a label but `near` goes by a jump placed here. Control must not fall into it. */
-void be_pool(struct be_emit *e, uint32_t near);
+/* Jumps that have waited for long go by an island placed here. Called at least every 20,000 instructions; control must
+ * not fall into it. */
+void be_pool(struct be_emit *e);
 /* Takes out what no way leads to (the verifier refuses it). Every label was placed. */
 void be_prune(struct be_emit *e);
 

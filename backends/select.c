@@ -62,18 +62,21 @@ static void add_value_cost(const struct be_cc *cc, struct cost *c, uint32_t val)
 		add_value_cost(cc, c, i->b);
 }
 
-static void define(struct be_cc *cc, const struct imr_rule *r)
+void be_define(struct be_cc *cc, uint32_t rule)
 {
+	const struct imr_rule *r = &cc->chain->rule[rule];
+
 	for (uint32_t i = 0; i < r->n; i++)
 		if (r->insn[i].dst != IMR_NOVAL)
 			cc->def[r->insn[i].dst] = &r->insn[i];
 }
 
-static struct cost rule_cost(struct be_cc *cc, const struct imr_rule *r)
+static struct cost rule_cost(struct be_cc *cc, uint32_t rule)
 {
+	const struct imr_rule *r = &cc->chain->rule[rule];
 	struct cost c = { 2, 0 };
 
-	define(cc, r);
+	be_define(cc, rule);
 	for (uint32_t n = 0; n < r->n; n++) {
 		const struct imr_insn *i = &r->insn[n];
 
@@ -227,10 +230,11 @@ static void add_body(struct be_cc *cc, struct bodies *b, struct body x)
 static void begin(struct be_cc *cc, uint32_t rule)
 {
 	cc->at = cc->e.now = &cc->chain->rule[rule].at;
-	define(cc, &cc->chain->rule[rule]);
+	be_define(cc, rule);
 }
 
-static void head(struct be_cc *cc, uint32_t rule, struct bodies *b)
+/* The last rule of a chunk is followed by its bodies anyway. */
+static void head(struct be_cc *cc, uint32_t rule, bool last, struct bodies *b)
 {
 	const struct imr_rule *r = &cc->chain->rule[rule];
 	const struct imr_insn *after;
@@ -239,7 +243,7 @@ static void head(struct be_cc *cc, uint32_t rule, struct bodies *b)
 	begin(cc, rule);
 	while (imr_ops[r->insn[n].op].class == CLASS_VALUE)
 		n++;
-	if (!is_selective(&r->insn[n])) {
+	if (last || !is_selective(&r->insn[n])) {
 		rest(cc, rule, n, true);
 		return;
 	}
@@ -263,11 +267,10 @@ static uint32_t chunk_rules(struct be_cc *cc, uint32_t first)
 	uint32_t n = 0;
 
 	for (; first + n < cc->chain->n; n++) {
-		const struct imr_rule *r = &cc->chain->rule[first + n];
-		struct cost c = rule_cost(cc, r);
+		struct cost c = rule_cost(cc, first + n);
 
 		if (c.insns >= RULE_INSNS)
-			be_refuse(cc, &r->at, "the rule is too large", "split it");
+			be_refuse(cc, &cc->chain->rule[first + n].at, "the rule is too large", "split it");
 		sum.insns += c.insns;
 		sum.conds += c.conds;
 		if (n && (sum.insns > CHUNK_INSNS || sum.conds > CHUNK_CONDS))
@@ -300,7 +303,7 @@ static uint32_t chunk(struct be_cc *cc, uint32_t first)
 	for (uint32_t r = first; r < first + n; r++) {
 		if (r > first)
 			be_label_here(&cc->e, cc->rule[r]);
-		head(cc, r, &b);
+		head(cc, r, r + 1 == first + n, &b);
 	}
 	be_ja(&cc->e, next);
 	for (uint32_t i = 0; i < b.n; i++) {
@@ -309,7 +312,7 @@ static uint32_t chunk(struct be_cc *cc, uint32_t first)
 		rest(cc, b.b[i].rule, b.b[i].from, false);
 	}
 	cc->e.now = NULL;
-	be_pool(&cc->e, next);
+	be_pool(&cc->e);
 	return first + n;
 }
 

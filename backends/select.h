@@ -112,7 +112,11 @@ void be_in(struct be_cc *cc, enum imr_type t, uint8_t reg, const struct imr_set 
 void be_in_search(struct be_cc *cc, enum imr_type t, uint8_t reg, const struct imr_set *s, uint32_t in, uint32_t out,
 		  bool in_follows);
 
-/* select.c: the classifier. Falls into nothing. */
+/* family.c: may the rules drop or count a packet of this nfproto (2, 10)? */
+bool be_acts_on(struct be_cc *cc, uint8_t nfproto);
+
+/* select.c: values of the rule into def; the classifier, which falls into nothing. */
+void be_define(struct be_cc *cc, uint32_t rule);
 void be_classify(struct be_cc *cc);
 
 /* counters.c */

@@ -212,7 +212,7 @@ static void set_protocol(struct be_cc *cc, uint32_t proto, uint32_t nfproto)
 	be_store_imm(&cc->e, 4, R_REC, REC_NFPROTO, nfproto);
 }
 
-/* early.l3: an untagged packet for this host, IPv4 or IPv6 */
+/* early.l3: an untagged packet for this host, IPv4 or IPv6. What is not reached is taken out in the end. */
 static void parse_early(struct be_cc *cc, uint32_t parsed)
 {
 	struct be_emit *e = &cc->e;
@@ -224,8 +224,10 @@ static void parse_early(struct be_cc *cc, uint32_t parsed)
 	be_alu64(e, BPF_ADD, R_NH, ETH_HLEN);
 	be_load(e, 2, BPF_REG_1, R_DATA, 12);
 	be_to_host(e, 2, BPF_REG_1);
-	be_jmp32(e, BPF_JEQ, BPF_REG_1, ETH_P_IPV6, six);
+	be_jmp32(e, BPF_JEQ, BPF_REG_1, ETH_P_IPV6, be_acts_on(cc, FAM_IP6) ? six : cc->pass);
 	be_jmp32(e, BPF_JNE, BPF_REG_1, ETH_P_IP, cc->pass);
+	if (!be_acts_on(cc, FAM_IP))
+		be_ja(e, cc->pass);
 	set_protocol(cc, ETH_P_IP, FAM_IP);
 	parse4(cc, cc->pass);
 	be_ja(e, parsed);
@@ -321,7 +323,7 @@ bool be_xdp_compile(const struct imr *imr, const struct caps *caps, const struct
 	rules = be_label_new(&cc.e);
 	prologue(&cc);
 	be_ja(&cc.e, rules);
-	be_pool(&cc.e, rules);
+	be_pool(&cc.e);
 	be_label_here(&cc.e, rules);
 	be_classify(&cc);
 	if (cc.bad)

@@ -395,7 +395,7 @@ static void add_test(struct gen *g, uint32_t n_rules)
 	}
 }
 
-static void add_rule(struct gen *g, uint32_t n_rules, uint32_t n_entry)
+static void add_rule(struct gen *g, uint32_t n_rules, uint32_t n_entry, uint8_t family)
 {
 	bool early = g->chain->hook == HOOK_EARLY_L3;
 	struct imr_at at = { .tool = "imr", .where = "test", .number = g->chain->n + 1 };
@@ -404,6 +404,12 @@ static void add_rule(struct gen *g, uint32_t n_rules, uint32_t n_entry)
 	g->rule = imr_rule_add(g->imr, g->chain, &at);
 	g->n = n_entry;
 	g->n_val = n_entry;
+	if (family) {
+		struct imr_insn *i = add_value(g, OP_LD, T_U8);
+
+		i->field = F_META_NFPROTO;
+		imr_cmp(g->imr, g->rule, OP_EQ, i->dst, family, ELSE_NEXT);
+	}
 	for (uint32_t i = below(3) + !g->n; i; i--)
 		add_load(g);
 	for (uint32_t i = below(3); i; i--)
@@ -426,12 +432,18 @@ static struct imr *make_program(enum imr_hook hook, const struct packet *p, uint
 	struct gen *g = arena_alloc(arena, sizeof(*g));
 	uint32_t n_rules = 1 + below(12), n_entry = below(4);
 	struct imr_rule entry = { 0 };
+	bool one_family = hook == HOOK_EARLY_L3 && chance(25);
+	uint8_t family = chance(50) ? FAM_IP : FAM_IP6;
 
 	g->imr = imr_new(arena, &diags, &profile);
 	g->chain = imr_chain_add(g->imr, "test");
 	g->chain->hook = hook;
 	g->chain->policy = chance(50) ? OP_DROP : hook == HOOK_EARLY_L3 ? OP_PASS : OP_ACCEPT;
 	g->chain->policy_count = chance(50);
+	if (one_family) {
+		g->chain->policy = OP_PASS;
+		g->chain->policy_count = false;
+	}
 	for (uint32_t r = 0; r <= n_rules; r++) {
 		const struct packet *seed = &p[below(n_packets)];
 
@@ -439,7 +451,7 @@ static struct imr *make_program(enum imr_hook hook, const struct packet *p, uint
 		memcpy(g->pkt.mac, mac, 6);
 		imr_view(&g->view, &g->pkt, hook, &profile);
 		if (r) {
-			add_rule(g, n_rules, n_entry);
+			add_rule(g, n_rules, n_entry, one_family ? family : 0);
 			continue;
 		}
 		g->rule = &entry;
@@ -702,6 +714,140 @@ START_TEST(test_verifier_is_linear)
 }
 END_TEST
 
+/* Jumps over a large part of a large program: they go by islands, in and out of chunks. */
+static struct imr *far(uint32_t n)
+{
+	struct imr_profile profile = { 0 };
+	struct imr *imr = imr_new(arena, &diags, &profile);
+	struct imr_chain *c = imr_chain_add(imr, "far");
+
+	c->hook = HOOK_EARLY_L3;
+	c->policy = OP_PASS;
+	for (uint32_t i = 0; i < n; i++) {
+		struct imr_at at = { .tool = "imr", .where = "far", .number = i + 1 };
+		struct imr_rule *r = imr_rule_add(imr, c, &at);
+		uint32_t port, to = i + 1 + below(n - i);
+
+		imr_cmp(imr, r, i % 3 ? OP_EQ : OP_GE, imr_ld(imr, r, F_IP_SADDR), 0x0a000000 + i, ELSE_NEXT);
+		port = imr_ld(imr, r, F_TH_DPORT);
+		imr_cmp(imr, r, OP_NE, port, i % 100, ELSE_RULE);
+		r->insn[r->n - 1].to = to < n ? to : n - 1;
+		if (i + 1 >= n)
+			r->insn[r->n - 1].els = ELSE_DROP;
+		if (i % 500 == 0)
+			imr_stmt(imr, r, OP_COUNT, NULL);
+		imr_end(imr, r, chance(2) ? OP_DROP : OP_NEXT, 0);
+		if (r->insn[r->n - 1].op == OP_NEXT && to < n && chance(50))
+			r->insn[r->n - 1].to = to;
+	}
+	imr_number(imr);
+	return imr;
+}
+
+/* IPv4 and UDP, whole */
+static void simple_packet(struct packet *p, uint32_t saddr, uint16_t dport)
+{
+	uint32_t sum = 0;
+	uint8_t *h = p->frame + 14;
+
+	memset(p, 0, sizeof(*p));
+	p->len = 14 + 28;
+	memcpy(p->frame, mac, 6);
+	put16(p->frame + 12, 0x0800);
+	h[0] = 0x45;
+	put16(h + 2, 28);
+	h[8] = 64;
+	h[9] = 17;
+	put16(h + 12, saddr >> 16);
+	put16(h + 14, saddr);
+	put16(h + 22, dport);
+	for (int i = 0; i < 20; i += 2)
+		sum += h[i] << 8 | h[i + 1];
+	put16(h + 10, ~((sum & 0xffff) + (sum >> 16)));
+}
+
+START_TEST(test_far_jumps)
+{
+	struct be_counter sum[SLOTS_MAX] = { { 0 } }, got;
+	struct imr *imr;
+	struct be_prog prog;
+	struct packet p;
+	struct loaded l;
+
+	rng = 5;
+	imr = far(12000);
+	prog = compile(imr, &opts);
+	load(&l, &prog);
+	printf("far jumps: %u instructions, the verifier processed %u\n", prog.n, l.processed);
+	attach(&l, true);
+	for (int i = 0; i < 1500; i++) {
+		simple_packet(&p, 0x0a000000 + below(13000), chance(50) ? below(120) : 300);
+		one_packet(imr, &l, &p, sum);
+	}
+	attach(&l, false);
+	for (uint32_t s = 0; s < imr->n_slot; s++) {
+		read_counter(&l, s, &got);
+		ck_assert_uint_eq(got.packets, sum[s].packets);
+		ck_assert_uint_eq(got.bytes, sum[s].bytes);
+	}
+	unload(&l);
+}
+END_TEST
+
+/* n extension headers of eight bytes before UDP, the frame cut or filled up to len */
+static void deep_packet(struct packet *p, uint32_t n, uint32_t len)
+{
+	uint8_t *h = p->frame + 14;
+
+	memset(p, 0, sizeof(*p));
+	memcpy(p->frame, mac, 6);
+	put16(p->frame + 12, 0x86dd);
+	h[0] = 0x60;
+	h[6] = n ? 60 : 17;
+	h[8] = h[24] = 0x20;
+	for (uint32_t i = 0; i < n && 14 + 40 + i * 8 < FRAME_MAX; i++)
+		h[40 + i * 8] = i + 1 < n ? 60 : 17;
+	put16(h + 4, len - 54);
+	p->len = len;
+}
+
+/* The longest ways to the transport header in frames of 1,514 bytes. */
+START_TEST(test_deep_headers)
+{
+	static const enum imr_hook hooks[] = { HOOK_EARLY_L3, HOOK_NETDEV_INGRESS };
+	struct be_counter sum[SLOTS_MAX] = { { 0 } };
+	struct imr_profile profile = { 0 };
+	struct packet p;
+	struct loaded l;
+
+	for (int k = 0; k < 4; k++) {
+		struct imr *imr;
+		struct imr_chain *c;
+		struct imr_rule *r;
+		struct be_prog prog;
+
+		profile.v6_exthdr_bound = k & 1;
+		imr = imr_new(arena, &diags, &profile);
+		c = imr_chain_add(imr, "deep");
+		c->hook = hooks[k / 2];
+		c->policy = OP_DROP;
+		r = imr_rule_add(imr, c, &(struct imr_at){ .tool = "imr", .where = "deep", .number = 1 });
+		imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, F_TH_PROTO), 17, ELSE_NEXT);
+		imr_end(imr, r, OP_PASS, 0);
+		prog = compile(imr, &opts);
+		load(&l, &prog);
+		attach(&l, true);
+		for (uint32_t n = 0; n < 190; n += n < 170 ? 10 : 1)
+			for (uint32_t len = 1504; len <= 1514; len++) {
+				deep_packet(&p, n, len);
+				one_packet(imr, &l, &p, sum);
+			}
+		attach(&l, false);
+		unload(&l);
+	}
+}
+END_TEST
+
 START_TEST(test_gate)
 {
 	struct be_opts o = opts;
@@ -780,6 +926,8 @@ int main(void)
 	tcase_add_test(tc, test_refusals);
 	if (may_load()) {
 		tcase_add_test(tc, test_verifier_is_linear);
+		tcase_add_test(tc, test_far_jumps);
+		tcase_add_test(tc, test_deep_headers);
 		tcase_add_test(tc, test_gate);
 		tcase_add_test(tc, test_random_early);
 		tcase_add_test(tc, test_random_ingress);
