@@ -218,22 +218,23 @@ static struct val field(const struct run *r, const struct imr_insn *i)
 	return (struct val){ v, true };
 }
 
-/* tcp_find_option of xt_tcpudp: the end of the list is an option like another, a length of 0 counts as 1. */
-static bool has_tcp_option(const struct run *r, enum imr_base b, unsigned int kind)
+/* tcp_find_option of xt_tcpudp: the end of the list is an option like another, a length of 0 counts as 1. 2 where the
+ * header is not whole, or shorter than it can be. */
+static unsigned int tcp_option(const struct run *r, enum imr_base b, unsigned int kind)
 {
 	uint32_t doff = load(r, b, 12, 1) >> 4, i = 20, end = doff * 4;
 
-	if (avail(r, b) < end)
-		return false;
+	if (doff < 5 || avail(r, b) < end)
+		return 2;
 	while (i < end) {
 		uint8_t op = byte_at(r, b, i), len;
 
 		if (op == kind)
-			return true;
+			return 1;
 		len = op < 2 || i + 1 == end ? 1 : byte_at(r, b, i + 1);
 		i += len ? len : 1;
 	}
-	return false;
+	return 0;
 }
 
 /* ------------------------------------------------------------------ instructions */
@@ -264,7 +265,7 @@ static void value(struct run *r, const struct imr_insn *i)
 	case OP_SHR:	v.v = i->imm < 128 ? a.v >> i->imm : 0; break;
 	case OP_SWAP:	v.v = swapped(a.v, i->type); break;
 	case OP_ISIN:	v.v = imr_set_has(i->set, a.v); break;
-	case OP_TCPOPT:	v.v = has_tcp_option(r, i->base, i->imm); break;
+	case OP_TCPOPT:	v.v = tcp_option(r, i->base, i->imm); break;
 	case OP_UNKNOWN: v = told(r, i); break;
 	case OP_OR:
 		v.v = a.v | r->val[i->b].v;
