@@ -102,7 +102,10 @@ int verb_dump(struct cli *c);
 int verb_probe(struct cli *c);
 int verb_detach(struct cli *c);
 int verb_watch(struct cli *c);
-/* apply's steps, which watch repeats: plan, load and attach every device. */
-int apply_once(struct cli *c, bool gate);
+/* apply's steps, which watch repeats: plan, load and attach every device. With a gate the programs come with it shut.
+ * Nothing is done where *fingerprint (if not NULL) says that the programs are those of the last time. */
+int apply_once(struct cli *c, bool gate, uint64_t *fingerprint);
+/* The watcher; tells its first status to ready_fd (-1: nobody) and leaves the terminal then. */
+int watch_run(struct cli *c, int ready_fd);
 
 #endif

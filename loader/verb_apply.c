@@ -10,12 +10,6 @@
 
 #include "cli.h"
 
-struct loaded {
-	struct ld_prog prog;
-	bool fresh;		/* nothing of ours was on the device before */
-	char id[64];
-};
-
 static const struct ld_state *state_of(const struct ld_state *st, uint32_t n, const char *dev)
 {
 	for (uint32_t i = 0; i < n; i++)
@@ -24,55 +18,57 @@ static const struct ld_state *state_of(const struct ld_state *st, uint32_t n, co
 	return NULL;
 }
 
-static int load_all(struct cli *c, struct plan *p, struct loaded *l)
+static int exit_of(int err)
+{
+	return err == -EPERM ? EXIT_RIGHTS : EXIT_INPUT;
+}
+
+static int load_all(struct cli *c, struct plan *p, struct ld_prog *prog)
 {
 	for (uint32_t i = 0; i < p->n; i++) {
-		int r = ld_load(&p->dev[i].prog, c->diags, &l[i].prog);
+		int r = ld_load(&p->dev[i].prog, c->diags, &prog[i]);
 
 		if (r)
-			return r == -EPERM ? EXIT_RIGHTS : EXIT_INPUT;
-		p->dev[i].verified_insns = l[i].prog.verified_insns;
+			return exit_of(r);
+		p->dev[i].verified_insns = prog[i].verified_insns;
 		if (p->gate)
-			ld_prog_gate(&l[i].prog, 1);
+			ld_prog_gate(&prog[i], 0);
 	}
 	return 0;
 }
 
-static int attach_one(struct cli *c, struct plan *p, uint32_t i, struct loaded *l, const struct ld_state *old)
+/* What is attached to one device, with the counters that its rules had. */
+static void attachment(struct cli *c, struct plan *p, uint32_t i, const struct ld_prog *prog, const struct ld_state *old,
+		       struct ld_attach *ret)
 {
 	struct plan_dev *d = &p->dev[i];
 	struct strbuf meta = { .arena = c->arena };
-	uint32_t n = d->placed->n_slot, *carry = NULL;
 	struct meta was;
 
 	meta_encode(&meta, p, d);
+	*ret = (struct ld_attach){ .prog = prog, .dev = d->env.dev, .generic = c->generic, .meta = meta.s, .meta_len = meta.len };
 	if (old && !meta_decode(c, old, &was)) {
-		carry = arena_alloc(c->arena, (n + 1) * sizeof(*carry));
+		uint32_t *carry = arena_alloc(c->arena, (d->placed->n_slot + 1) * sizeof(*carry));
+
 		meta_carry(c->arena, was.placed, d->placed, carry);
+		ret->carry = carry;
+		ret->n_carry = d->placed->n_slot;
 	}
-	l->fresh = !old;
-	snprintf(l->id, sizeof(l->id), "%s-%s", p->target->name, d->env.dev);
-	return ld_xdp_replace(c->arena, c->diags, &l->prog, d->env.dev, c->generic, meta.s, meta.len, carry, carry ? n : 0);
 }
 
-static int attach_all(struct cli *c, struct plan *p, struct loaded *l)
+static int attach_all(struct cli *c, struct plan *p, const struct ld_prog *prog)
 {
+	struct ld_attach *what = arena_alloc(c->arena, (p->n + 1) * sizeof(*what));
 	struct ld_state *st = NULL;
 	uint32_t n_st = 0;
-	int r = ld_state_list(c->arena, c->diags, &st, &n_st);
+	int r;
 
-	if (r)
+	if (ld_state_list(c->arena, c->diags, &st, &n_st))
 		return EXIT_INPUT;
-	for (uint32_t i = 0; i < p->n; i++) {
-		r = attach_one(c, p, i, &l[i], state_of(st, n_st, p->dev[i].env.dev));
-		if (!r)
-			continue;
-		for (uint32_t k = 0; k < i; k++)
-			if (l[k].fresh)
-				ld_detach(c->diags, l[k].id);
-		return r == -EPERM ? EXIT_RIGHTS : EXIT_INPUT;
-	}
-	return 0;
+	for (uint32_t i = 0; i < p->n; i++)
+		attachment(c, p, i, &prog[i], state_of(st, n_st, p->dev[i].env.dev), &what[i]);
+	r = ld_xdp_attach_all(c->diags, what, p->n);
+	return r ? exit_of(r) : 0;
 }
 
 static uint32_t count_notes(const struct cli *c)
@@ -84,28 +80,32 @@ static uint32_t count_notes(const struct cli *c)
 	return n;
 }
 
-static void say(struct cli *c, const struct plan *p, const struct loaded *l)
+static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 {
 	struct strbuf out = { .arena = c->arena };
 
 	for (uint32_t i = 0; i < p->n; i++) {
 		const struct plan_dev *d = &p->dev[i];
+		const char *id = arena_printf(c->arena, "%s-%s", p->target->name, d->env.dev);
 
 		if (c->json) {
 			strbuf_add(&out, "{\"id\":");
-			json_str(&out, l[i].id);
+			json_str(&out, id);
 			strbuf_add(&out, ",\"target\":\"%s\",\"dev\":", p->target->name);
 			json_str(&out, d->env.dev);
 			strbuf_add(&out, ",\"mode\":\"%s\",\"insns\":%u,\"verified_insns\":%u}\n",
 				   p->in.live ? "slice" : "exact", d->prog.n, d->verified_insns);
 			continue;
 		}
-		strbuf_add(&out, "%s: %s %s, %u instructions, %u verified; %s\n", l[i].id, p->target->name,
+		strbuf_add(&out, "%s: %s %s, %u instructions, %u verified; %s\n", id, p->target->name,
 			   c->generic ? "generic" : "native", d->prog.n, d->verified_insns,
 			   p->in.live ? "drops early what the live rules surely drop" : "is the firewall of this device");
 	}
 	if (!p->n && !c->json)
 		strbuf_add(&out, "nothing to attach: no device here drops anything surely\n");
+	if (unknown && !c->json)
+		strbuf_add(&out, "%u matches or statements are not known at XDP: packets that reach them pass to the live rules "
+			   "(`fwjit check` names them)\n", unknown);
 	if (out.len)
 		fwrite(out.s, 1, out.len, stdout);
 	fflush(stdout);
@@ -113,69 +113,92 @@ static void say(struct cli *c, const struct plan *p, const struct loaded *l)
 
 static int commit(struct cli *c, struct plan *p)
 {
-	struct loaded *l = arena_alloc(c->arena, (p->n + 1) * sizeof(*l));
-	uint32_t unknown = count_notes(c);
+	struct ld_prog *prog = arena_alloc(c->arena, (p->n + 1) * sizeof(*prog));
 	int r;
 
 	for (uint32_t i = 0; i < p->n; i++)
-		l[i].prog.fd = -1;
-	r = load_all(c, p, l);
+		prog[i].fd = -1;
+	r = load_all(c, p, prog);
 	if (!r)
-		r = attach_all(c, p, l);
-	if (!r) {
-		say(c, p, l);
-		if (unknown && !c->json)
-			printf("%u matches or statements are not known at XDP: packets that reach them pass to the live rules "
-			       "(`fwjit check` names them)\n", unknown);
-	}
+		r = attach_all(c, p, prog);
 	for (uint32_t i = 0; i < p->n; i++)
-		if (l[i].prog.fd >= 0)
-			ld_prog_close(&l[i].prog);
+		if (prog[i].fd >= 0)
+			ld_prog_close(&prog[i]);
 	return r;
 }
 
-int apply_once(struct cli *c, bool gate)
+/* All that the programs of a plan are made from: the same print is the same programs. */
+static uint64_t print_of(struct cli *c, const struct plan *p)
+{
+	struct strbuf text = { .arena = c->arena };
+	uint64_t h = 14695981039346656037ull;
+
+	for (uint32_t i = 0; i < p->n; i++) {
+		ld_env_print(&text, &p->dev[i].env);
+		imr_print(&text, p->dev[i].placed);
+	}
+	for (size_t i = 0; i < text.len; i++)
+		h = (h ^ (uint8_t)text.s[i]) * 1099511628211ull;
+	return h;
+}
+
+int apply_once(struct cli *c, bool gate, uint64_t *fingerprint)
 {
 	struct plan p = { .gate = gate };
 	int r = plan_make(c, &p);
+	uint64_t is;
 
-	if (!r && !c->check_only)
-		r = commit(c, &p);
-	return r;
+	if (r || c->check_only)
+		return r;
+	is = print_of(c, &p);
+	if (fingerprint && *fingerprint == is)
+		return 0;
+	r = commit(c, &p);
+	if (r)
+		return r;
+	say(c, &p, count_notes(c));
+	if (fingerprint)
+		*fingerprint = is;
+	return 0;
 }
 
-/* The watcher outlives apply: its own session, nothing of the caller's terminal. */
+/* The watcher outlives apply: its own session, nothing of the caller's terminal once the first programs are in. */
 static int start_watch(struct cli *c)
 {
-	pid_t pid = fork();
+	int ready[2];
+	char status = EXIT_INPUT;
+	pid_t pid;
 
-	if (pid < 0) {
+	if (pipe(ready) || (pid = fork()) < 0) {
 		diag_add(c->diags, DIAG_ERROR, NULL, "watch cannot be started: %s", strerror(errno));
 		return EXIT_INPUT;
 	}
-	if (pid > 0) {
-		printf("watch: process %d follows the live rules; `fwjit detach` ends it\n", (int)pid);
-		return 0;
+	if (!pid) {
+		close(ready[0]);
+		setsid();
+		_exit(watch_run(c, ready[1]));
 	}
-	setsid();
-	if (!freopen("/dev/null", "r", stdin) || !freopen("/dev/null", "w", stdout))
-		_exit(EXIT_INPUT);
-	_exit(verb_watch(c));
+	close(ready[1]);
+	if (read(ready[0], &status, 1) != 1)
+		status = EXIT_INPUT;
+	close(ready[0]);
+	if (!status && !c->json)
+		printf("watch: process %d follows the live rules; `fwjit detach` ends it\n", (int)pid);
+	return status;
 }
 
 int verb_apply(struct cli *c)
 {
-	bool live = !c->n_file, watch = live && !c->snapshot && !c->check_only;
+	bool live = !c->n_file;
 	int r, said;
 
 	if (c->slice) {
 		fprintf(stderr, "fwjit: apply: --slice goes with check, dump and test; without -f apply is a slice\n");
 		return EXIT_USAGE;
 	}
-	if (watch)
-		return c->foreground ? verb_watch(c) : (r = apply_once(c, true)) ? (cli_diags(c, DIAG_ERROR), r) :
-		       (said = cli_diags(c, DIAG_ERROR)) ? said : start_watch(c);
-	r = apply_once(c, false);
+	if (live && !c->snapshot && !c->check_only)
+		return c->foreground ? verb_watch(c) : start_watch(c);
+	r = apply_once(c, false, NULL);
 	said = cli_diags(c, live ? DIAG_ERROR : DIAG_UNSUPPORTED);
 	if (!r && live && !c->check_only && !c->json)
 		printf("snapshot: true of the rules, addresses and routes as they are now; a change of any of them makes it "

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * watch: keeps the slices in step with the live rules, devices, addresses and routes. From the moment a change is heard
- * of until the new slice is in, the gate is shut and everything passes to the rules themselves. What remains is the time
- * between the kernel's commit and the notification's arrival; it is measured and printed when the process ends.
+ * of until the new slice is in, the gate is shut and everything passes to the rules themselves; a new program comes with
+ * its gate shut, which opens only if nothing has changed since its rules were read. What remains is the time between the
+ * kernel's commit and the shut gate; its larger part, from waking up on, is measured and printed at the end.
  */
 #include <errno.h>
 #include <signal.h>
@@ -29,147 +30,181 @@ static double now_ms(void)
 	return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
 }
 
-/* Our live attachments; 0 of them ends the watch: somebody detached. */
-static uint32_t ours(struct cli *c, struct ld_state **ret)
+struct stats {
+	unsigned int rounds, failed;
+	double shut_worst, shut_sum;	/* ms from waking up until every gate is shut */
+	double step_worst, step_sum;	/* ms until the slice is in step again */
+};
+
+struct watch {
+	const struct cli *base;
+	struct ld_watch kernel;
+	uint64_t fingerprint, legacy;
+	struct stats stats;
+};
+
+/* One round in an arena of its own, so that a resident process stays small. */
+static struct cli *begin_round(const struct watch *w, struct cli *c, struct diags *ds)
 {
-	uint32_t n = 0, kept = 0;
-
-	if (ld_state_list(c->arena, c->diags, ret, &n))
-		return 0;
-	for (uint32_t i = 0; i < n; i++) {
-		struct meta m;
-
-		if (!(*ret)[i].gone && !meta_decode(c, &(*ret)[i], &m) && m.live)
-			(*ret)[kept++] = (*ret)[i];
-	}
-	return kept;
+	*c = *w->base;
+	*ds = (struct diags){ 0 };
+	c->arena = ds->arena = arena_new();
+	c->diags = ds;
+	return c;
 }
 
-static void gates(struct cli *c, uint32_t value)
+/* Sets the gate of every live attachment of ours; their number. */
+static uint32_t set_gates(const struct watch *w, uint32_t value)
 {
 	struct ld_state *st = NULL;
-	uint32_t n = ours(c, &st);
+	uint32_t n = 0, ours = 0;
+	struct diags ds;
+	struct cli c;
 
-	for (uint32_t i = 0; i < n; i++)
-		ld_state_gate(st[i].id, value);
+	begin_round(w, &c, &ds);
+	if (!ld_state_list(c.arena, c.diags, &st, &n))
+		for (uint32_t i = 0; i < n; i++)
+			ours += !st[i].gone && !ld_state_gate(st[i].id, value);
+	arena_free(c.arena);
+	return ours;
 }
 
-/* A hash of every legacy blob in use, counters aside: what has no notification is compared. */
-static uint64_t legacy_hash(struct cli *c)
+static uint32_t count_ours(const struct watch *w)
 {
-	return fe_legacy_hash(c->arena, c->diags);
+	struct ld_state *st = NULL;
+	uint32_t n = 0, ours = 0;
+	struct diags ds;
+	struct cli c;
+
+	begin_round(w, &c, &ds);
+	if (!ld_state_list(c.arena, c.diags, &st, &n))
+		for (uint32_t i = 0; i < n; i++)
+			ours += !st[i].gone;
+	arena_free(c.arena);
+	return ours;
 }
 
-/* A fresh arena for each round, so that a resident process stays small. */
-static int round_apply(const struct cli *base, bool quiet)
+static uint64_t legacy_hash(const struct watch *w)
 {
-	struct cli c = *base;
-	struct diags ds = { 0 };
+	struct diags ds;
+	struct cli c;
+	uint64_t h;
+
+	begin_round(w, &c, &ds);
+	h = fe_legacy_hash(c.arena, c.diags);
+	arena_free(c.arena);
+	return h;
+}
+
+static int apply_round(struct watch *w)
+{
+	struct diags ds;
+	struct cli c;
 	int r;
 
-	c.arena = ds.arena = arena_new();
-	c.diags = &ds;
-	r = apply_once(&c, true);
-	if (r && !quiet)
+	begin_round(w, &c, &ds);
+	r = apply_once(&c, true, &w->fingerprint);
+	if (r)
 		cli_diags(&c, DIAG_ERROR);
 	arena_free(c.arena);
 	return r;
 }
 
-struct stats { unsigned int rounds, failed; double worst_ms, sum_ms; };
-
-/* Something changed: shut, compile, open (the new program comes with its gate open). A failure stays shut. */
-static void round_change(const struct cli *base, struct stats *s)
+/* Compiles until nothing changes meanwhile, then opens. A failure stays shut until the next change. */
+static int step(struct watch *w)
 {
-	double t = now_ms();
-	struct cli c = *base;
-	struct diags ds = { 0 };
+	int r;
 
-	c.arena = ds.arena = arena_new();
-	c.diags = &ds;
-	gates(&c, 0);
-	arena_free(c.arena);
-	if (round_apply(base, false))
-		s->failed++;
+	do {
+		w->legacy = legacy_hash(w);
+		r = apply_round(w);
+	} while (!r && !ended && (ld_watch_wait(&w->kernel, 0) > 0 || legacy_hash(w) != w->legacy));
+	if (!r)
+		set_gates(w, 1);
+	return r;
+}
+
+static void change(struct watch *w)
+{
+	double t = now_ms(), shut;
+
+	set_gates(w, 0);
+	shut = now_ms() - t;
+	w->stats.failed += step(w) != 0;
 	t = now_ms() - t;
-	s->rounds++;
-	s->sum_ms += t;
-	s->worst_ms = t > s->worst_ms ? t : s->worst_ms;
+	w->stats.rounds++;
+	w->stats.shut_sum += shut;
+	w->stats.step_sum += t;
+	w->stats.shut_worst = shut > w->stats.shut_worst ? shut : w->stats.shut_worst;
+	w->stats.step_worst = t > w->stats.step_worst ? t : w->stats.step_worst;
 }
 
-static bool still_ours(const struct cli *base)
+/* Until a signal, or until somebody has detached all that was attached. */
+static int follow(struct watch *w)
 {
-	struct cli c = *base;
-	struct diags ds = { 0 };
-	struct ld_state *st = NULL;
-	uint32_t n;
-
-	c.arena = ds.arena = arena_new();
-	c.diags = &ds;
-	n = ours(&c, &st);
-	arena_free(c.arena);
-	return n > 0;
-}
-
-static uint64_t hash_now(const struct cli *base)
-{
-	struct cli c = *base;
-	struct diags ds = { 0 };
-	uint64_t h;
-
-	c.arena = ds.arena = arena_new();
-	c.diags = &ds;
-	h = legacy_hash(&c);
-	arena_free(c.arena);
-	return h;
-}
-
-static int follow(struct cli *c, struct ld_watch *w, struct stats *s)
-{
-	uint64_t was = hash_now(c);
+	bool had = count_ours(w) > 0;
 
 	while (!ended) {
-		int r = ld_watch_wait(w, POLL_MS);
-		uint64_t is = hash_now(c);
+		int r = ld_watch_wait(&w->kernel, POLL_MS);
 
 		if (r < 0 && r != -EINTR)
 			return r;
-		if (ended || (!r && is == was && !still_ours(c)))
+		if (ended || (had && !count_ours(w)))
 			break;
-		if (r > 0 || is != was)
-			round_change(c, s);
-		was = is;
+		if (r > 0 || legacy_hash(w) != w->legacy)
+			change(w);
+		had = had || count_ours(w) > 0;
 	}
 	return 0;
 }
 
-int verb_watch(struct cli *c)
+static void leave_terminal(int ready_fd, char status)
+{
+	if (ready_fd < 0)
+		return;
+	if (write(ready_fd, &status, 1) != 1)
+		ended = 1;
+	close(ready_fd);
+	if (!freopen("/dev/null", "r", stdin) || !freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+		ended = 1;
+}
+
+static void report(const struct stats *s)
+{
+	unsigned int n = s->rounds ? s->rounds : 1;
+
+	fprintf(stderr, "watch: %u changes followed, %u not compiled; gates shut %.2f ms after waking up (at most %.2f ms), "
+			"in step again after %.1f ms (at most %.1f ms), all passing meanwhile; legacy tables are compared every %d ms\n",
+		s->rounds, s->failed, s->shut_sum / n, s->shut_worst, s->step_sum / n, s->step_worst, POLL_MS);
+}
+
+int watch_run(struct cli *c, int ready_fd)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	struct ld_watch w;
-	struct stats s = { 0 };
+	struct watch w = { .base = c };
 	int r;
 
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	/* Listening starts before the rules are read, so that no change falls between. */
+	r = ld_watch_open(c->diags, &w.kernel);
+	r = r ? cli_diags(c, DIAG_ERROR) : step(&w);
+	leave_terminal(ready_fd, r);
+	if (!r) {
+		r = follow(&w) ? EXIT_INPUT : EXIT_DONE;
+		set_gates(&w, 0);
+		if (ready_fd < 0)
+			report(&w.stats);
+	}
+	ld_watch_close(&w.kernel);
+	return r;
+}
+
+int verb_watch(struct cli *c)
+{
 	if (c->n_file) {
 		fprintf(stderr, "fwjit: watch follows the live rules: it takes no -f\n");
 		return EXIT_USAGE;
 	}
-	/* Listening starts before the rules are read, so that no change falls between. */
-	r = ld_watch_open(c->diags, &w);
-	if (r)
-		return cli_diags(c, DIAG_ERROR);
-	r = apply_once(c, true);
-	if (r) {
-		cli_diags(c, DIAG_ERROR);
-		ld_watch_close(&w);
-		return r;
-	}
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
-	r = follow(c, &w, &s);
-	gates(c, 0);
-	ld_watch_close(&w);
-	fprintf(stderr, "watch: %u changes followed, %u not compiled; out of step (everything passed) %.1f ms on average, %.1f ms at "
-			"most\n", s.rounds, s.failed, s.rounds ? s.sum_ms / s.rounds : 0, s.worst_ms);
-	return r ? EXIT_INPUT : EXIT_DONE;
+	return watch_run(c, -1);
 }
