@@ -207,20 +207,22 @@ static void option(struct be_cc *cc, uint8_t kind, uint32_t found, uint32_t done
 	be_store(e, 4, R_REC, REC_AT, BPF_REG_4);
 }
 
-/* tcp_find_option of xt_tcpudp. The walk's words of the record are free by now. */
+/* tcp_find_option of xt_tcpudp: 2 where the header is not whole. The walk's words of the record are free by now. */
 static void fill_option(struct be_cc *cc, const struct be_cell *c)
 {
 	struct be_emit *e = &cc->e;
-	uint32_t found = be_label_new(e), cut = be_label_new(e), done = be_label_new(e);
+	uint32_t found = be_label_new(e), done = be_label_new(e);
 
+	be_store_imm(e, 4, R_REC, c->at, 2);
 	base(cc, c->base, done);
-	be_direct_need(cc, R_DATA, 13, done);
+	be_jmp64(e, BPF_JLT, R_AVAIL, TCP_HLEN, done);
+	be_direct_need(cc, R_DATA, TCP_HLEN, done);
 	be_load(e, 1, BPF_REG_3, R_DATA, 12);
 	be_alu64(e, BPF_RSH, BPF_REG_3, 4);
 	be_alu64(e, BPF_LSH, BPF_REG_3, 2);
-	be_jmp64(e, BPF_JLT, R_AVAIL, 13, cut);
-	be_jmp64(e, BPF_JLT, BPF_REG_3, TCP_HLEN, cut);
-	be_jmp64_reg(e, BPF_JLT, R_AVAIL, BPF_REG_3, cut);
+	be_jmp32(e, BPF_JLT, BPF_REG_3, TCP_HLEN, done);
+	be_jmp64_reg(e, BPF_JLT, R_AVAIL, BPF_REG_3, done);
+	be_store_imm(e, 4, R_REC, c->at, 0);
 	be_store(e, 4, R_REC, REC_NEXT, BPF_REG_3);
 	be_store_imm(e, 4, R_REC, REC_AT, TCP_HLEN);
 	for (int i = 0; i < TCP_OPT_MAX; i++)
@@ -228,9 +230,6 @@ static void fill_option(struct be_cc *cc, const struct be_cell *c)
 	be_ja(e, done);
 	be_label_here(e, found);
 	be_store_imm(e, 4, R_REC, c->at, 1);
-	be_ja(e, done);
-	be_label_here(e, cut);
-	be_store_imm(e, 4, R_REC, c->at, 2);
 	be_label_here(e, done);
 }
 

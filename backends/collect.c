@@ -20,7 +20,7 @@ void be_refuse(struct be_cc *cc, const struct imr_at *at, const char *what, cons
 static uint8_t bits_of(const struct imr_insn *i)
 {
 	if (i->op == OP_TCPOPT)
-		return 1;
+		return 8;
 	if (i->field == F_RAW)
 		return i->len * 8;
 	return imr_fields[i->field].bits;

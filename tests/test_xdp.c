@@ -321,13 +321,13 @@ static void add_computed(struct gen *g)
 	uint32_t a = below(g->n);
 	enum imr_type t = g->v[a].type;
 	u128 now = g->v[a].now, max = imr_type_max(t);
-	static const enum imr_op ops[] = { OP_AND, OP_XOR, OP_SHR, OP_SWAP, OP_ISIN, OP_OR, OP_AND, OP_TCPOPT };
-	enum imr_op op = ops[below(8)];
+	static const enum imr_op ops[] = { OP_AND, OP_XOR, OP_SHR, OP_SWAP, OP_ISIN, OP_OR, OP_AND, OP_TCPOPT, OP_TCPOPT };
+	enum imr_op op = ops[below(9)];
 	struct imr_insn *i;
 
 	if (op == OP_SWAP && imr_types[t].bits < 8)
 		op = OP_AND;
-	i = add_value(g, op, op == OP_ISIN || op == OP_TCPOPT ? T_U1 : t);
+	i = add_value(g, op, op == OP_ISIN ? T_U1 : op == OP_TCPOPT ? T_U8 : t);
 	i->a = op == OP_TCPOPT ? IMR_NOVAL : g->v[a].val;
 	switch (op) {
 	case OP_AND:
@@ -355,7 +355,7 @@ static void add_computed(struct gen *g)
 	case OP_TCPOPT:
 		i->base = chance(50) ? B_TH : B_TX;
 		i->imm = below(6);
-		now = chance(50);
+		now = below(3);
 		break;
 	default:
 		now = any128() & max;
@@ -890,6 +890,92 @@ START_TEST(test_refusals)
 }
 END_TEST
 
+/* Beyond 64 tallies a packet passes: nothing is dropped that is not counted. */
+START_TEST(test_many_tallies)
+{
+	struct imr_profile profile = { 0 };
+	struct imr *imr = imr_new(arena, &diags, &profile);
+	struct imr_chain *c = imr_chain_add(imr, "tallies");
+	struct be_counter got;
+	struct be_prog prog;
+	struct packet p;
+	struct loaded l;
+
+	c->hook = HOOK_EARLY_L3;
+	c->policy = OP_DROP;
+	for (uint32_t i = 0; i < 70; i++) {
+		struct imr_rule *r = imr_rule_add(imr, c, &(struct imr_at){ .tool = "imr", .where = "tallies", .number = i + 1 });
+
+		imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, F_IP_SADDR), i < 64 ? 7 : 8, ELSE_NEXT);
+		imr_stmt(imr, r, OP_TALLY, NULL);
+		imr_end(imr, r, OP_NEXT, 0);
+	}
+	imr_number(imr);
+	prog = compile(imr, &opts);
+	load(&l, &prog);
+	simple_packet(&p, 8, 1);
+	ck_assert_uint_eq(run(&l, &p), XDP_PASS);
+	simple_packet(&p, 7, 1);
+	ck_assert_uint_eq(run(&l, &p), XDP_DROP);
+	for (uint32_t s = 0; s < imr->n_slot; s++) {
+		read_counter(&l, s, &got);
+		ck_assert_uint_eq(got.packets, s < 64);
+	}
+	unload(&l);
+}
+END_TEST
+
+/* The text assembles to the program's own words, map descriptors aside. */
+static void compare_words(const struct be_prog *p, const char *object)
+{
+	const char *cmd = arena_printf(arena, "llvm-objcopy-14 -O binary --only-section=.text %s %s.bin", object, object);
+	FILE *f;
+	struct bpf_insn i;
+
+	if (system(cmd) != 0)
+		return;
+	f = fopen(arena_printf(arena, "%s.bin", object), "r");
+	ck_assert_ptr_nonnull(f);
+	for (uint32_t n = 0; n < p->n; n++) {
+		ck_assert_uint_eq(fread(&i, sizeof(i), 1, f), 1);
+		if (p->insn[n].src_reg == BPF_PSEUDO_MAP_FD && i.code == (BPF_LD | BPF_DW | BPF_IMM))
+			i.src_reg = BPF_PSEUDO_MAP_FD;
+		ck_assert_msg(memcmp(&i, &p->insn[n], sizeof(i)) == 0, "instruction %u", n);
+	}
+	fclose(f);
+}
+
+START_TEST(test_asm)
+{
+	char dir[] = "/tmp/fwjit-asm-XXXXXX";
+	struct be_opts other = opts;
+	struct be_prog p = compile(linear(100, true), &opts), q = compile(linear(100, true), &opts);
+	struct strbuf out = { .arena = arena };
+	const char *src, *obj;
+	FILE *f;
+
+	ck_assert(be_prog_same(&p, &q));
+	other.mac[5]++;
+	q = compile(linear(100, true), &other);
+	ck_assert(!be_prog_same(&p, &q));
+	if (system("command -v llvm-mc >/dev/null") != 0) {
+		printf("skipped: no llvm-mc\n");
+		return;
+	}
+	be_asm_print(&out, &p);
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	src = arena_printf(arena, "%s/p.s", dir);
+	obj = arena_printf(arena, "%s/p.o", dir);
+	f = fopen(src, "w");
+	ck_assert_ptr_nonnull(f);
+	fwrite(out.s, 1, out.len, f);
+	fclose(f);
+	ck_assert_int_eq(system(arena_printf(arena, "llvm-mc -arch=bpf -filetype=obj -o %s %s", obj, src)), 0);
+	compare_words(&p, obj);
+	ck_assert_int_eq(system(arena_printf(arena, "rm -r %s", dir)), 0);
+}
+END_TEST
+
 static void setup(void)
 {
 	arena = arena_new();
@@ -924,11 +1010,13 @@ int main(void)
 	tcase_set_timeout(tc, 240);
 	suite_add_tcase(s, tc);
 	tcase_add_test(tc, test_refusals);
+	tcase_add_test(tc, test_asm);
 	if (may_load()) {
 		tcase_add_test(tc, test_verifier_is_linear);
 		tcase_add_test(tc, test_far_jumps);
 		tcase_add_test(tc, test_deep_headers);
 		tcase_add_test(tc, test_gate);
+		tcase_add_test(tc, test_many_tallies);
 		tcase_add_test(tc, test_random_early);
 		tcase_add_test(tc, test_random_ingress);
 	} else {
