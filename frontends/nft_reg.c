@@ -259,14 +259,21 @@ static void cmp_run(struct nft_ctx *x, enum imr_op op, const struct nft_byte *b,
 	}
 }
 
-static bool any_unknown(struct nft_ctx *x, unsigned int at, unsigned int n, const char **ret_why)
+/* A comparison of an unknown byte may turn out either way. Two opaque tests in a row are one. */
+static bool opaque_for_unknown(struct nft_ctx *x, unsigned int at, unsigned int n)
 {
-	for (unsigned int i = at; i < at + n; i++)
-		if (x->regs.b[i].kind == BYTE_UNKNOWN) {
-			*ret_why = x->regs.b[i].why ? x->regs.b[i].why : "a register that the rule did not set";
-			return true;
-		}
-	return false;
+	const struct imr_rule *r = x->rule;
+	unsigned int i = at;
+
+	while (i < at + n && x->regs.b[i].kind != BYTE_UNKNOWN)
+		i++;
+	if (i == at + n)
+		return false;
+	if (!x->regs.b[i].why)
+		nft_opaque(x, "a register that the rule did not set");
+	else if (!r->n || r->insn[r->n - 1].op != OP_OPAQUE)
+		imr_stmt(x->imr, x->rule, OP_OPAQUE, x->regs.b[i].why);
+	return true;
 }
 
 /* eq of several runs: each of them. A constant that differs: the rule goes no further. */
@@ -316,15 +323,12 @@ static int const_memcmp(const struct nft_byte *b, const uint8_t *data, unsigned 
 void nft_reg_cmp(struct nft_ctx *x, enum imr_op op, unsigned int at, const uint8_t *data, unsigned int n)
 {
 	const struct nft_byte *b = &x->regs.b[at];
-	const char *why;
 	struct run r;
 	bool differ;
 	int i;
 
-	if (any_unknown(x, at, n, &why)) {
-		imr_stmt(x->imr, x->rule, OP_OPAQUE, why);
+	if (opaque_for_unknown(x, at, n))
 		return;
-	}
 	if (op == OP_EQ) {
 		cmp_eq(x, b, data, n);
 		return;
@@ -339,8 +343,7 @@ void nft_reg_cmp(struct nft_ctx *x, enum imr_op op, unsigned int at, const uint8
 		return;
 	r = run_at(b + (i < 0 ? 0 : i), n - (i < 0 ? 0 : i));
 	if (i == -2 || differ) {
-		nft_unsupported(x, NULL, "an inequality over several fields at once");
-		imr_stmt(x->imr, x->rule, OP_OPAQUE, "an inequality over several fields");
+		nft_opaque(x, "an inequality over several fields");
 		return;
 	}
 	cmp_run(x, op, b + i, &r, data + i);
@@ -353,22 +356,18 @@ void nft_reg_range(struct nft_ctx *x, bool outside, unsigned int at, const uint8
 	const struct nft_byte *b = &x->regs.b[at];
 	struct run r = run_at(b, n);
 	unsigned int start, size;
-	const char *why;
 	u128 first, last;
 	uint32_t v;
 
-	if (any_unknown(x, at, n, &why)) {
-		imr_stmt(x->imr, x->rule, OP_OPAQUE, why);
+	if (opaque_for_unknown(x, at, n))
 		return;
-	}
 	if (memcmp(lo, hi, n) > 0 || b->kind != BYTE_VALUE || r.n < n) {
 		if (!outside) {		/* both ends must hold: two comparisons */
 			nft_reg_cmp(x, OP_GE, at, lo, n);
 			if (!x->ended)
 				nft_reg_cmp(x, OP_LE, at, hi, n);
 		} else if (memcmp(lo, hi, n) <= 0) {
-			nft_unsupported(x, NULL, "a negated range over several fields at once");
-			imr_stmt(x->imr, x->rule, OP_OPAQUE, "a range over several fields");
+			nft_opaque(x, "a range over several fields");
 		}
 		return;
 	}
