@@ -79,7 +79,7 @@ static bool tok_in(const struct tok *t, const char *const *words)
 
 void sb_name_add(struct sb_names *n, const char *name, size_t len)
 {
-	if (!len || len > 15 || memchr(name, '/', len) || memchr(name, ':', len) || memchr(name, '*', len))
+	if (!len || len > 15 || (len == 1 && *name == '.') || memchr(name, '/', len) || memchr(name, ':', len) || memchr(name, '*', len))
 		return;
 	for (uint32_t i = 0; i < n->n; i++)
 		if (strlen(n->name[i]) == len && !memcmp(n->name[i], name, len))
@@ -120,7 +120,7 @@ static void take_value(struct lex *l, struct sb_names *ret, bool *ret_vars)
 			sb_name_add(ret, t.s, t.n);
 		else
 			return;
-		if (!more && t.kind == 'w' && !tok_is(&t, "."))
+		if (!more && !tok_is(&t, "."))
 			return;
 	}
 }
