@@ -322,44 +322,43 @@ static struct imr_insn *rule_jump(const struct imr *imr, const struct imr_rule *
 	return i && (imr_ops[i->op].args & ARG_CHAIN) && i->chain < imr->n ? i : NULL;
 }
 
-/* A rule of a chain that is left (not placed) leading to chain `to`, which has one. */
-static const struct imr_rule *caller_left(const struct imr *imr, const bool *placed, uint32_t to, uint32_t *ret_chain)
+/* For each chain, one that is left (not placed) and leads to it, and by which rule. */
+struct caller {
+	uint32_t chain;
+	const struct imr_rule *rule;
+};
+
+static struct caller *callers_left(const struct imr *imr, const bool *placed)
 {
+	struct caller *caller = arena_alloc(imr->arena, imr->n * sizeof(*caller));
+
 	for (uint32_t c = 0; c < imr->n; c++)
 		for (uint32_t r = 0; !placed[c] && r < imr->chain[c].n; r++) {
 			const struct imr_insn *i = rule_jump(imr, &imr->chain[c].rule[r]);
 
-			if (i && i->chain == to) {
-				*ret_chain = c;
-				return &imr->chain[c].rule[r];
-			}
+			if (i && !caller[i->chain].rule)
+				caller[i->chain] = (struct caller){ c, &imr->chain[c].rule[r] };
 		}
-	return NULL;
+	return caller;
 }
 
 /* Every chain that is left has a caller that is left: walking back must come round. */
 static void report_loop(const struct imr *imr, const bool *placed)
 {
+	const struct caller *caller = callers_left(imr, placed);
 	bool *seen = arena_alloc(imr->arena, imr->n * sizeof(*seen));
 	struct strbuf path = { .arena = imr->arena };
-	const struct imr_rule *r;
-	uint32_t at = 0, from;
+	uint32_t at = 0, c, shown = 1;
 
 	while (placed[at])
 		at++;
-	for (; !seen[at]; at = from) {
+	for (; !seen[at]; at = caller[at].chain)
 		seen[at] = true;
-		caller_left(imr, placed, at, &from);
-	}
-	r = caller_left(imr, placed, at, &from);
 	strbuf_add(&path, "\"%s\"", imr->chain[at].name);
-	for (uint32_t c = from, shown = 0; c != at; caller_left(imr, placed, c, &c)) {
-		if (++shown == 8)
-			strbuf_add(&path, " from …");
-		else if (shown < 8)
-			strbuf_add(&path, " from \"%s\"", imr->chain[c].name);
-	}
-	diag_add(imr->diags, DIAG_ERROR, &r->at, "jumps form a loop: chain %s is reached from itself", path.s);
+	for (c = caller[at].chain; c != at && shown < 8; c = caller[c].chain, shown++)
+		strbuf_add(&path, " from \"%s\"", imr->chain[c].name);
+	strbuf_add(&path, "%s", c == at ? " from itself" : " from others");
+	diag_add(imr->diags, DIAG_ERROR, &caller[at].rule->at, "jumps form a loop: chain %s", path.s);
 }
 
 static void chains_permute(struct imr *imr, const uint32_t *order, const uint32_t *new_of)
