@@ -55,8 +55,13 @@ static const struct slice_case {
 	  RULE("in", 2) PORT(53) "\tdrop\n" RULE("in", 3) "\taccept\n" END
 	  "chain @\"u\" from nft \"u\" {\n" RULE("u", 1) FROM("10.0.0.1") "\tdrop\n" RULE("u", 2) "\treturn\n" END,
 	  0, { A, B, "in v0 ip 10.0.0.2 > 10.1.0.1 udp 9 > 53" }, { true, false, true } },
+	{ "the same, inlined",
+	  HEAD CHAIN("in", "ip.input", 0, "drop") RULE("in", 1) "\topaque \"match\" else 4\n\tnext\n"
+	  RULE("u", 1) FROM("10.0.0.1") "\tdrop\n" RULE("u", 2) "\tnext 4\n"
+	  RULE("in", 2) PORT(53) "\tdrop\n" RULE("in", 3) "\taccept\n" END,
+	  0, { A, B, "in v0 ip 10.0.0.2 > 10.1.0.1 udp 9 > 53" }, { true, false, true } },
 	{ "the device is known",
-	  HEAD CHAIN("in", "ip.input", 0, "accept") RULE("in", 1) "\t%0 =name ld meta.iifname\n\teq %0, \"v0\"\n"
+	  HEAD CHAIN("in", "ip.input", 0, "accept") RULE("in", 1) "\t%2 =name ld meta.iifname\n\teq %2, \"v0\"\n"
 	  FROM("10.0.0.1") "\tdrop\n" RULE("in", 2) "\t%0 =name ld meta.iifname\n\teq %0, \"v1\"\n\tdrop\n" END,
 	  0, { A, B }, { true, false } },
 	{ "marks are not",
@@ -157,7 +162,7 @@ START_TEST(test_gone)
 {
 	static const char text[] =
 		HEAD CHAIN("in", "ip.input", 0, "accept")
-		RULE("in", 1) "\t%0 =name ld meta.iifname\n\teq %0, \"v1\"\n" FROM("10.0.0.1") "\tdrop\n"
+		RULE("in", 1) "\t%2 =name ld meta.iifname\n\teq %2, \"v1\"\n" FROM("10.0.0.1") "\tdrop\n"
 		RULE("in", 2) PORT(80) "\taccept\n" END
 		CHAIN("fwd", "ip.forward", 0, "drop") END;
 	struct imr_env env;
