@@ -149,7 +149,10 @@ static int l3_sensors(struct judge *j, int first, int last)
 	static const int hooknum[] = { [JUDGE_PREROUTING] = 0, [JUDGE_INPUT] = 1, [JUDGE_FORWARD] = 2 };
 	int r = link_both(j, WORD_PRE, 1, hooknum[j->hook], first - 1);
 
-	return r ? r : link_both(j, WORD_POST, 0, hooknum[j->hook], last + 1);
+	if (!r)
+		r = link_both(j, WORD_POST, 0, hooknum[j->hook], last + 1);
+	/* The stack's own errors, which would come back through lo to the hook, end where they leave. */
+	return r ? r : link_both(j, WORD_STOP, 0, 3, -2147483647);
 }
 
 static int tap_open(const char *name)

@@ -25,6 +25,8 @@ static struct {
 
 struct tally {
 	unsigned long rulesets, refused, unloaded, pairs, domain, dropped, early, bad;
+	unsigned long silent;			/* seen by the kernel at a hook where no chain is of their family */
+	unsigned long lost;			/* in the view's domain, and lost by routing before the hook */
 	unsigned long hits, rules;		/* rules that decided some packet, of all rules */
 };
 
@@ -85,7 +87,15 @@ static void one_packet(struct tally *t, struct subject *s, struct judge *j, cons
 	t->pairs++;
 	t->domain += kernel != JUDGE_UNSEEN;
 	t->dropped += kernel == JUDGE_DROP;
+	if (kernel == JUDGE_ACCEPT && subject_silent(s, frame, len)) {
+		t->silent++;
+		return;
+	}
 	subject_pkt(s, frame, len, &pkt);
+	if (kernel == JUDGE_UNSEEN && subject_verdict(s, 0, &pkt, NULL) != V_NONE) {
+		t->lost++;
+		return;
+	}
 	for (unsigned int i = 0; i < s->n_form; i++) {
 		if (i && i + 1 < s->n_form && !opt.passes)
 			continue;
@@ -170,9 +180,9 @@ static int one_kind(enum judge_tool tool, enum judge_hook hook)
 		one_ruleset(&t, &j, tool, hook, &r);
 	judge_close(&j);
 	printf("%-14s %-10s seed %llu: %lu rulesets (%lu the tool refused, %lu we), %lu pairs, %.0f %% in domain, %.0f %% dropped, "
-	       "%.0f %% of drops at xdp, %.0f %% of base rules decided one, %lu divergences\n", tool_names[tool], hook_names[hook],
+	       "%.0f %% of drops at xdp, %.1f %% lost to routing, %.0f %% of base rules decided one, %lu divergences\n", tool_names[tool], hook_names[hook],
 	       (unsigned long long)opt.seed, t.rulesets, t.unloaded, t.refused, t.pairs, 100.0 * t.domain / (t.pairs + !t.pairs),
-	       100.0 * t.dropped / (t.pairs + !t.pairs), 100.0 * t.early / (t.dropped + !t.dropped),
+	       100.0 * t.dropped / (t.pairs + !t.pairs), 100.0 * t.early / (t.dropped + !t.dropped), 100.0 * t.lost / (t.pairs + !t.pairs),
 	       100.0 * t.hits / (t.rules + !t.rules), t.bad);
 	fflush(stdout);
 	return t.bad != 0;

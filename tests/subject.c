@@ -216,6 +216,23 @@ bool subject_agrees(enum judge_says j, enum imr_verdict v)
 	return false;
 }
 
+bool subject_silent(const struct subject *s, const uint8_t *frame, uint32_t len)
+{
+	const struct imr *imr = s->form[0].imr;
+	unsigned int type = len > 18 ? frame[12] << 8 | frame[13] : 0;
+	uint32_t off = type == 0x8100 || type == 0x88a8 ? 16 : 12;
+	enum imr_family family = frame[off] == 0x86 ? FAM_IP6 : FAM_IP;
+
+	for (uint32_t i = 0; i < imr->n; i++) {
+		const struct imr_hook_info *h = &imr_hooks[imr->chain[i].hook];
+
+		if (imr->chain[i].hook != HOOK_NONE && h->num == hooknum[s->hook] &&
+		    (h->family == family || h->family == FAM_INET || h->family == FAM_NETDEV))
+			return false;
+	}
+	return true;
+}
+
 void subject_free(struct subject *s)
 {
 	if (s->loaded.fd >= 0)

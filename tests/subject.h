@@ -51,5 +51,7 @@ void subject_free(struct subject *s);
 void subject_pkt(const struct subject *s, const void *frame, uint32_t len, struct imr_pkt *ret);
 /* JUDGE_UNSEEN, _ACCEPT, _DROP as the interpreter says it. */
 bool subject_agrees(enum judge_says j, enum imr_verdict v);
+/* No base chain at the hook is of the frame's family, so that nothing is said where the kernel accepts. */
+bool subject_silent(const struct subject *s, const uint8_t *frame, uint32_t len);
 
 #endif

@@ -317,6 +317,117 @@ START_TEST(test_deep_headers)
 }
 END_TEST
 
+/* Sets of 128-bit values, asked at and beside the ends of their ranges, in either half. */
+static void wide_set(uint32_t n, bool not_in)
+{
+	static const uint64_t low[] = { 0, 4, 5, 6, UINT64_MAX };
+	struct be_counter sum[SLOTS_MAX] = { { 0 } };
+	struct imr_profile profile = { 0 };
+	struct imr *imr = imr_new(arena, &diags, &profile);
+	struct imr_chain *c = imr_chain_add(imr, "wide");
+	struct imr_range *range = arena_alloc(arena, n * sizeof(*range));
+	const u128 start = (u128)0x2000 << 112 | 5, step = (u128)4 << 64;
+	struct be_prog prog;
+	struct imr_rule *r;
+	struct xdp_packet p;
+	struct loaded l;
+
+	c->hook = HOOK_EARLY_L3;
+	c->policy = OP_PASS;
+	for (uint32_t i = 0; i < n; i++)
+		range[i] = (struct imr_range){ start + step * i, start + step * i + ((u128)2 << 64) };
+	r = imr_rule_add(imr, c, &(struct imr_at){ .tool = "imr", .where = "wide", .number = 1 });
+	imr_in(imr, r, not_in, imr_ld(imr, r, F_IP6_SADDR), imr_set_new(imr, range, n), ELSE_NEXT);
+	imr_end(imr, r, OP_DROP, 0);
+	prog = compile(imr, &opts);
+	load(&l, &prog);
+	attach(&l, true);
+	xdp_packet_deep(&p, 0, 100);
+	for (uint64_t high = 0; high < 4 * n + 4; high++)
+		for (int k = 0; k < 5; k++) {
+			for (int b = 0; b < 8; b++) {
+				p.frame[22 + b] = ((0x2000ull << 48) + high - 2) >> (56 - 8 * b);
+				p.frame[30 + b] = low[k] >> (56 - 8 * b);
+			}
+			one_packet(imr, &l, &p, sum);
+		}
+	attach(&l, false);
+	unload(&l);
+}
+
+START_TEST(test_wide_sets)
+{
+	for (int not_in = 0; not_in < 2; not_in++) {
+		wide_set(1, not_in);
+		wide_set(3, not_in);
+		wide_set(16, not_in);
+		wide_set(17, not_in);
+		wide_set(40, not_in);
+	}
+}
+END_TEST
+
+/* TCP with a random list of options; the header at times cut off */
+static void options_packet(struct xdp_packet *p)
+{
+	uint32_t opts_len = xdp_below(&gen, 11) * 4, sum = 0, len = 20 + 20 + opts_len;
+	uint8_t *h = p->frame + 14, *t = h + 20;
+
+	if (xdp_below(&gen, 8) == 0)
+		len -= xdp_below(&gen, 12);
+	xdp_packet_udp(p, 1, 2);
+	h[9] = 6;
+	h[3] = len;
+	h[10] = h[11] = 0;
+	t[12] = (5 + opts_len / 4) << 4;
+	if (xdp_below(&gen, 20) == 0)
+		t[12] = xdp_below(&gen, 16) << 4;
+	for (uint32_t i = 0; i < opts_len; i++)
+		t[20 + i] = xdp_below(&gen, 6);
+	for (int i = 0; i < 20; i += 2)
+		sum += h[i] << 8 | h[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	h[10] = ~sum >> 8;
+	h[11] = ~sum;
+	p->len = 14 + len;
+}
+
+START_TEST(test_tcp_options)
+{
+	for (uint32_t k = 0; k < 12; k++) {
+		struct be_counter sum[SLOTS_MAX] = { { 0 } };
+		struct imr_profile profile = { 0 };
+		struct imr *imr = imr_new(arena, &diags, &profile);
+		struct imr_chain *c = imr_chain_add(imr, "options");
+		struct imr_insn *i;
+		struct be_prog prog;
+		struct imr_rule *r;
+		struct xdp_packet p;
+		struct loaded l;
+
+		c->hook = HOOK_EARLY_L3;
+		c->policy = OP_PASS;
+		r = imr_rule_add(imr, c, &(struct imr_at){ .tool = "imr", .where = "options", .number = 1 });
+		i = imr_insn_add(imr, r, OP_TCPOPT);
+		i->dst = 0;
+		i->type = T_U8;
+		i->base = B_TX;
+		i->imm = k % 6;
+		imr_cmp(imr, r, OP_EQ, 0, k < 6 ? 1 : 2, ELSE_NEXT);
+		imr_end(imr, r, OP_DROP, 0);
+		prog = compile(imr, &opts);
+		load(&l, &prog);
+		attach(&l, true);
+		for (int n = 0; n < 400; n++) {
+			options_packet(&p);
+			one_packet(imr, &l, &p, sum);
+		}
+		attach(&l, false);
+		unload(&l);
+	}
+}
+END_TEST
+
 START_TEST(test_gate)
 {
 	struct be_opts o = opts;
@@ -485,6 +596,8 @@ int main(void)
 		tcase_add_test(tc, test_verifier_is_linear);
 		tcase_add_test(tc, test_far_jumps);
 		tcase_add_test(tc, test_deep_headers);
+		tcase_add_test(tc, test_wide_sets);
+		tcase_add_test(tc, test_tcp_options);
 		tcase_add_test(tc, test_gate);
 		tcase_add_test(tc, test_many_tallies);
 		tcase_add_test(tc, test_random_early);
