@@ -546,49 +546,6 @@ bool law_pipeline(struct law *l, const uint64_t *choice)
 	return run_forward(&r) == DROPPED;
 }
 
-/* How often the counter of a rule, or of a policy, was bumped. */
-static uint32_t hits_of(const struct imr *imr, const uint32_t *hits, const char *where, uint32_t number)
-{
-	uint32_t n = 0;
-
-	for (uint32_t c = 0; c < imr->n; c++) {
-		const struct imr_chain *ch = &imr->chain[c];
-
-		if (!number && ch->policy_count && !strcmp(ch->at.where, where))
-			n += hits[ch->policy_slot];
-		for (uint32_t r = 0; r < ch->n; r++) {
-			const struct imr_rule *rule = &ch->rule[r];
-
-			if (strcmp(rule->at.where, where) || rule->at.number != number)
-				continue;
-			for (uint32_t i = 0; i < rule->n; i++)
-				if (rule->insn[i].op == OP_COUNT || rule->insn[i].op == OP_TALLY)
-					n += hits[rule->insn[i].slot];
-		}
-	}
-	return n;
-}
-
-/* The place counted what the chains count (which law_pipeline left in l->hits); a counter of the program that the place
- * does not know is 0. */
-bool law_same_counts(const struct law *l, const struct imr *placed, const struct imr_result *res)
-{
-	uint32_t hits[256] = { 0 };
-
-	for (uint32_t i = 0; i < res->n_slot; i++)
-		hits[res->slot[i]]++;
-	for (uint32_t c = 0; c < l->imr->n; c++) {
-		const struct imr_chain *ch = &l->imr->chain[c];
-		bool policy = ch->hook != HOOK_NONE && ch->policy_count &&
-			      (ch->policy == OP_DROP || strcmp(ch->at.tool, "nft"));
-
-		for (uint32_t n = policy ? 0 : 1; n <= ch->n; n++)
-			if (hits_of(l->imr, l->hits, ch->at.where, n) != hits_of(placed, hits, ch->at.where, n))
-				return false;
-	}
-	return true;
-}
-
 /* All completions of up to 4 unknowns, each with fresh chances for the rest. */
 uint32_t law_completions(struct law *l, struct law_count *n)
 {

@@ -31,6 +31,5 @@ bool law_pipeline(struct law *l, const uint64_t *choice);
 /* How many of the completions do not drop. */
 uint32_t law_completions(struct law *l, struct law_count *n);
 bool law_is_special(const struct law *l);	/* multicast or broadcast: where it is routed is not known */
-bool law_same_counts(const struct law *l, const struct imr *placed, const struct imr_result *res);
 
 #endif
