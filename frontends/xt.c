@@ -81,12 +81,15 @@ static const struct xt_desc *find(uint8_t family, const char *name, uint8_t rev,
 	return NULL;
 }
 
-/* What xt_check_match and the matches' own checkentry ask of -p: without it the header that is read is another. */
+/*
+ * What xt_check_match and the matches' own checkentry ask of -p: without it the header that is read is another. nft rules
+ * do not say what was given to the check; the match reads whatever header is there, which is what is said then.
+ */
 static bool proto_fits(const struct xt_desc *d, const struct fe_xt_ctx *ctx)
 {
 	static const uint8_t with_ports[] = { 6, 17, 136, 132, 33 };	/* tcp udp udplite sctp dccp */
 
-	if (d->proto == XT_PROTO_ANY)
+	if (d->proto == XT_PROTO_ANY || !ctx->legacy)
 		return true;
 	if (ctx->proto_inv)
 		return false;
@@ -199,5 +202,8 @@ bool fe_xt_target(struct imr *imr, struct imr_rule *r, const struct fe_xt_ctx *c
 	d->mark = r->at.text && strstr(r->at.text, mark) ? mark : arena_strndup(imr->arena, name, strlen(name));
 	d->hint = "without -f the rule stays with the kernel, and fwjit drops only what is sure without it";
 	imr_stmt(imr, r, OP_EFFECT, mark);
-	return target_ends(name);
+	if (!target_ends(name))
+		return false;
+	imr_end(imr, r, OP_NEXT, 0);	/* never reached, but what the effect does is not known */
+	return true;
 }
