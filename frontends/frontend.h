@@ -62,7 +62,8 @@ struct fe_xt_ctx {		/* what the surrounding rule says: ip_tables' own part of th
 /* Adds what a match means to the rule. Unknown (name, revision, size): DIAG_UNSUPPORTED and an opaque. */
 void fe_xt_match(struct imr *imr, struct imr_rule *r, const struct fe_xt_ctx *ctx, const char *name, uint8_t rev,
 		 const void *data, size_t len);
-/* A target other than the standard one: as above with an effect; true if it ends the rule, whose end is then added. */
+/* A target other than the standard one: as above with an effect; true if nothing of the rule comes behind it: the
+ * caller then adds the end (next, since what the effect does is not known). */
 bool fe_xt_target(struct imr *imr, struct imr_rule *r, const struct fe_xt_ctx *ctx, const char *name, uint8_t rev,
 		  const void *data, size_t len);
 

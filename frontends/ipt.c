@@ -118,9 +118,9 @@ static void add_target(struct ipt_blob *b, struct imr_rule *r, const struct fe_x
 	struct xt_entry_target t;
 
 	memcpy(&t, e->target, sizeof(t));
-	if (!fe_xt_target(b->imr, r, ctx, t.u.user.name, t.u.user.revision, e->target + sizeof(t),
-			  e->target_len - sizeof(t)))
-		imr_end(b->imr, r, OP_NEXT, 0);
+	fe_xt_target(b->imr, r, ctx, t.u.user.name, t.u.user.revision, e->target + sizeof(t),
+		     e->target_len - sizeof(t));
+	imr_end(b->imr, r, OP_NEXT, 0);
 }
 
 static void add_rule(struct ipt_blob *b, const struct ipt_chain *c, const struct ipt_entry_view *e,

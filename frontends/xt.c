@@ -202,8 +202,5 @@ bool fe_xt_target(struct imr *imr, struct imr_rule *r, const struct fe_xt_ctx *c
 	d->mark = r->at.text && strstr(r->at.text, mark) ? mark : arena_strndup(imr->arena, name, strlen(name));
 	d->hint = "without -f the rule stays with the kernel, and fwjit drops only what is sure without it";
 	imr_stmt(imr, r, OP_EFFECT, mark);
-	if (!target_ends(name))
-		return false;
-	imr_end(imr, r, OP_NEXT, 0);	/* never reached, but what the effect does is not known */
-	return true;
+	return target_ends(name);
 }
