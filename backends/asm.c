@@ -74,7 +74,8 @@ static void print_insn(struct strbuf *out, const struct be_prog *p, uint32_t n)
 
 	switch (BPF_CLASS(i->code)) {
 	case BPF_LD:
-		strbuf_add(out, "r%u = %" PRIu64 " ll", i->dst_reg, (uint64_t)(uint32_t)i[1].imm << 32 | (uint32_t)i->imm);
+		strbuf_add(out, "r%u = %" PRIu64 " ll", i->dst_reg,
+			   (uint64_t)(uint32_t)i[1].imm << 32 | (uint32_t)i->imm);
 		if (i->src_reg == BPF_PSEUDO_MAP_FD)
 			strbuf_add(out, "\t# map %s", p->map[i->imm].name);
 		break;
@@ -132,8 +133,8 @@ void be_asm_print(struct strbuf *out, const struct be_prog *p)
 	mark_targets(p, target);
 	strbuf_add(out, "# %s, %u instructions\n", p->name, p->n);
 	for (uint32_t i = 0; i < p->n_map; i++)
-		strbuf_add(out, "# map %u %s: type %u, key %u, value %u, %u entries\n", i, p->map[i].name, p->map[i].type,
-			   p->map[i].key_size, p->map[i].value_size, p->map[i].max_entries);
+		strbuf_add(out, "# map %u %s: type %u, key %u, value %u, %u entries\n", i, p->map[i].name,
+			   p->map[i].type, p->map[i].key_size, p->map[i].value_size, p->map[i].max_entries);
 	for (uint32_t n = 0; n < p->n; n++) {
 		if (p->at[n] != at) {
 			at = p->at[n];

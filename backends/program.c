@@ -96,8 +96,8 @@ bool be_finish(struct be_cc *cc, const struct caps *caps, struct be_prog *ret)
 	if (!cc->bad)
 		be_prune(e);
 	if (!cc->bad && e->n > (caps->big ? INSNS_MAX : INSNS_SMALL))
-		be_refuse(cc, NULL, arena_printf(cc->imr->arena, "%u instructions are more than the caller may load", e->n),
-			  NULL);
+		be_refuse(cc, NULL, arena_printf(cc->imr->arena, "%u instructions are more than the caller may load",
+						 e->n), NULL);
 	if (cc->bad)
 		return false;
 	if (cc->use_sets) {

@@ -34,16 +34,16 @@ static unsigned int bits_of_value(const struct be_cc *cc, uint32_t val)
 	return imr_types[cc->def[val]->type].bits;
 }
 
-static void add_set_cost(struct cost *c, const struct imr_set *s, unsigned int bits)
+static void add_set_cost(struct cost *c, uint32_t n, unsigned int bits)
 {
 	uint32_t steps = 1;
 
-	if (s->n <= BE_SET_SMALL) {
-		c->insns += s->n * (bits > 64 ? 14 : 6) + 2;
-		c->conds += s->n * (bits > 64 ? 6 : 1);
+	if (n <= BE_SET_SMALL) {
+		c->insns += n * (bits > 64 ? 20 : bits > 32 ? 8 : 3) + 2;
+		c->conds += n * (bits > 64 ? 6 : 1);
 		return;
 	}
-	while (1u << steps < s->n)
+	while (1u << steps < n)
 		steps++;
 	c->insns += (steps + 2) * 16;
 	c->conds += bits > 63 ? (steps + 2) * 3 : 2;
@@ -53,9 +53,9 @@ static void add_value_cost(const struct be_cc *cc, struct cost *c, uint32_t val)
 {
 	const struct imr_insn *i = cc->def[val];
 
-	c->insns += 9;
+	c->insns += i->op == OP_LD ? 4 : 9;
 	if (i->op == OP_ISIN)
-		add_set_cost(c, i->set, bits_of_value(cc, i->a));
+		add_set_cost(c, i->set->n, bits_of_value(cc, i->a));
 	if (i->a != IMR_NOVAL && c->insns < RULE_INSNS)
 		add_value_cost(cc, c, i->a);
 	if (i->b != IMR_NOVAL && c->insns < RULE_INSNS)
@@ -71,6 +71,12 @@ void be_define(struct be_cc *cc, uint32_t rule)
 			cc->def[r->insn[i].dst] = &r->insn[i];
 }
 
+/* A count that is not its verdict's own */
+static bool is_bump(const struct imr_insn *i)
+{
+	return i->op == OP_COUNT && (imr_ops[i[1].op].class != CLASS_END || i[1].op == OP_NEXT);
+}
+
 static struct cost rule_cost(struct be_cc *cc, uint32_t rule)
 {
 	const struct imr_rule *r = &cc->chain->rule[rule];
@@ -82,15 +88,11 @@ static struct cost rule_cost(struct be_cc *cc, uint32_t rule)
 
 		if (imr_ops[i->op].class == CLASS_VALUE)
 			continue;
-		c.insns += 16;
-		if (imr_ops[i->op].class == CLASS_TEST) {
-			c.conds += 6;
-			if (i->a != IMR_NOVAL)
-				add_value_cost(cc, &c, i->a);
-			if (i->set)
-				add_set_cost(&c, i->set, bits_of_value(cc, i->a));
-		} else if (i->op == OP_COUNT) {
-			c.conds++;
+		c.insns += is_bump(i) ? 16 : 4;
+		c.conds++;
+		if (i->a != IMR_NOVAL) {
+			add_value_cost(cc, &c, i->a);
+			add_set_cost(&c, i->set ? i->set->n : 1, bits_of_value(cc, i->a));
 		}
 	}
 	return c;
@@ -194,7 +196,7 @@ static void rest(struct be_cc *cc, uint32_t rule, uint32_t from, bool falls)
 		case CLASS_STMT:
 			if (i->op == OP_TALLY) {
 				tally(cc, i->slot);
-			} else if (imr_ops[i[1].op].class == CLASS_END && i[1].op != OP_NEXT) {
+			} else if (!is_bump(i)) {
 				be_store_imm(&cc->e, 4, R_REC, REC_SLOT, i->slot);
 				be_ja(&cc->e, end_label(cc, &i[1], rule, true));
 				return;

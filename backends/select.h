@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the eBPF targets share. A program is two halves: a parse, the target's own, that writes down everything the rules
- * ask of a packet in a record (one per CPU, a map value), and a classifier, the same for all targets, that reads nothing
- * but the record. Every number in it lies in host order; what is not there is 0, as `ld` promises. A rule so needs no
+ * What the eBPF targets share. A program is two halves: a parse, the target's own, that writes down everything the
+ * rules ask of a packet in a record (one per CPU, a map value), and a classifier, the same for all targets, that reads
+ * nothing but the record. Every number in it lies in host order; what is not there is 0, as `ld` promises. A rule so needs no
  * bounds check of its own, and the verifier learns nothing in one rule that it would carry into the next.
  */
 #ifndef FWJIT_SELECT_H
@@ -73,7 +73,8 @@ struct be_cc {			/* one compilation */
 	uint32_t n_tally;
 	uint32_t tally[BE_TALLY_MAX];	/* their slots */
 	uint32_t *rule;			/* labels of the rules; [n]: the policy */
-	uint32_t drop, pass, drop_count, pass_count, odd;	/* labels of the ends; odd: a frame that is not parsed */
+	uint32_t drop, pass, drop_count, pass_count;	/* labels of the ends */
+	uint32_t odd;			/* a frame that is not parsed */
 	uint32_t n_val;
 	const struct imr_insn **def;	/* by value number: who made it */
 	const struct imr_at *at;	/* of the rule at hand */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Programs and packets for test_xdp.c. A rule takes its constants from one of the packets, so that packets meet them. */
+/* Programs and packets for test_xdp.c. A rule's constants come from one of the packets, so that packets meet them. */
 #include <string.h>
 
 #include "xdp_gen.h"
@@ -223,6 +223,30 @@ void xdp_packet_deep(struct xdp_packet *p, uint32_t n, uint32_t len)
 	p->len = len;
 }
 
+void xdp_packet_options(struct xdp_gen *g, struct xdp_packet *p)
+{
+	uint32_t opts_len = xdp_below(g, 11) * 4, sum = 0, len = 20 + 20 + opts_len;
+	uint8_t *h = p->frame + 14, *t = h + 20;
+
+	if (xdp_below(g, 8) == 0)
+		len -= xdp_below(g, 12);
+	xdp_packet_udp(p, 1, 2);
+	h[9] = 6;
+	h[3] = len;
+	h[10] = h[11] = 0;
+	t[12] = (5 + opts_len / 4) << 4;
+	if (xdp_below(g, 20) == 0)
+		t[12] = xdp_below(g, 16) << 4;
+	for (uint32_t i = 0; i < opts_len; i++)
+		t[20 + i] = xdp_below(g, 6);
+	for (int i = 0; i < 20; i += 2)
+		sum += h[i] << 8 | h[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	h[10] = ~sum >> 8;
+	h[11] = ~sum;
+	p->len = 14 + len;
+}
+
 /* ------------------------------------------------------------------ programs */
 
 struct gen {
@@ -312,14 +336,16 @@ static void add_load(struct gen *g)
 
 static const struct imr_set *any_set(struct gen *g, enum imr_type t, u128 now)
 {
-	uint32_t n = chance(g->x, 60) ? 1 + xdp_below(g->x, 4) : chance(g->x, 50) ? 10 + xdp_below(g->x, 20) : 30 + xdp_below(g->x, 200);
+	uint32_t size = xdp_below(g->x, 10), n = 1 + xdp_below(g->x, size < 6 ? 4 : size < 8 ? 30 : 230);
 	struct imr_range *r = arena_alloc(g->x->arena, n * sizeof(*r));
 	u128 max = imr_type_max(t);
 
 	for (uint32_t i = 0; i < n; i++) {
-		u128 v = i == 0 && chance(g->x, 60) ? now : chance(g->x, 50) ? (now + xdp_below(g->x, 64) - 32) & max : any128(g->x) & max;
+		u128 v = (chance(g->x, 50) ? now + xdp_below(g->x, 64) - 32 : any128(g->x)) & max;
 		u128 w = v + (chance(g->x, 50) ? 0 : any128(g->x) >> 100);
 
+		if (i == 0 && chance(g->x, 60))
+			w = v = now;
 		if (chance(g->x, 20))
 			w = v | (((u128)1 << xdp_below(g->x, imr_types[t].bits)) - 1);
 		r[i] = (struct imr_range){ v, w > max || w < v ? max : w };
@@ -332,7 +358,8 @@ static void add_computed(struct gen *g)
 	uint32_t a = xdp_below(g->x, g->n);
 	enum imr_type t = g->v[a].type;
 	u128 now = g->v[a].now, max = imr_type_max(t);
-	static const enum imr_op ops[] = { OP_AND, OP_XOR, OP_SHR, OP_SWAP, OP_ISIN, OP_OR, OP_AND, OP_TCPOPT, OP_TCPOPT };
+	static const enum imr_op ops[] = { OP_AND, OP_XOR, OP_SHR, OP_SWAP, OP_ISIN, OP_OR, OP_AND, OP_TCPOPT,
+					   OP_TCPOPT };
 	enum imr_op op = ops[xdp_below(g->x, 9)];
 	struct imr_insn *i;
 

@@ -28,6 +28,8 @@ uint32_t xdp_below(struct xdp_gen *g, uint32_t n);
 void xdp_packet_any(struct xdp_gen *g, struct xdp_packet *p, bool tags);
 /* IPv4 and UDP, whole */
 void xdp_packet_udp(struct xdp_packet *p, uint32_t saddr, uint16_t dport);
+/* TCP with a random list of options; the header at times cut off */
+void xdp_packet_options(struct xdp_gen *g, struct xdp_packet *p);
 /* n extension headers of eight bytes before UDP, the frame cut or filled up to len */
 void xdp_packet_deep(struct xdp_packet *p, uint32_t n, uint32_t len);
 
