@@ -29,10 +29,9 @@ static const struct diag *refused_at(const struct table *t, const struct imr_at 
 }
 
 /* Where a rule runs, in words; *ret_where a short word for JSON. */
-static const char *place(struct cli *c, const struct plan *p, const struct table *t, const struct imr_at *at,
+static const char *place(struct cli *c, const struct plan *p, const struct diag *d, const struct imr_at *at,
 			 const char **ret_where)
 {
-	const struct diag *d = refused_at(t, at);
 	struct strbuf on = { .arena = c->arena };
 
 	if (d && !p->in.live) {
@@ -52,7 +51,8 @@ static const char *place(struct cli *c, const struct plan *p, const struct table
 
 static void rule_line(struct cli *c, struct strbuf *out, const struct plan *p, const struct table *t, const struct imr_at *at)
 {
-	const char *where, *why = place(c, p, t, at, &where);
+	const struct diag *d = refused_at(t, at);
+	const char *where, *why = place(c, p, d, at, &where);
 
 	if (c->json) {
 		strbuf_add(out, "{\"chain\":");
@@ -62,6 +62,10 @@ static void rule_line(struct cli *c, struct strbuf *out, const struct plan *p, c
 			strbuf_add(out, ",\"handle\":%llu", (unsigned long long)at->handle);
 		strbuf_add(out, ",\"where\":\"%s\",\"why\":", where);
 		json_str(out, why);
+		if (d) {
+			strbuf_add(out, ",\"refused\":");
+			json_str(out, d->message);
+		}
 		strbuf_add(out, ",\"text\":");
 		json_str(out, at->text);
 		strbuf_add(out, "}\n");
