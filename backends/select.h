@@ -2,8 +2,8 @@
 /*
  * What the eBPF targets share. A program is two halves: a parse, the target's own, that writes down everything the
  * rules ask of a packet in a record (one per CPU, a map value), and a classifier, the same for all targets, that reads
- * nothing but the record. Every number in it lies in host order; what is not there is 0, as `ld` promises. A rule so needs no
- * bounds check of its own, and the verifier learns nothing in one rule that it would carry into the next.
+ * nothing but the record. Every number in it lies in host order; what is not there is 0, as `ld` promises. A rule so
+ * needs no bounds check of its own, and the verifier learns nothing in one rule that it would carry into the next.
  */
 #ifndef FWJIT_SELECT_H
 #define FWJIT_SELECT_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * ipv6_find_hdr as instructions: from header to header, unrolled, since a loop would ask more of the verifier than
- * every kernel gives. 183 steps reach the end of any frame of 1,514 bytes; a longer chain of headers is odd: a slice passes
- * it, an exact program drops it. Each step starts from the record, so that the verifier reads it once, whatever came
- * before.
+ * every kernel gives. 183 steps reach the end of any frame of 1,514 bytes; a longer chain of headers is odd: a slice
+ * passes it, an exact program drops it. Each step starts from the record, so that the verifier reads it once, whatever
+ * came before.
  */
 #include "select.h"
 
