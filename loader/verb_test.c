@@ -2,7 +2,7 @@
 /*
  * test: verdict and deciding rule of each packet, offline. The interpreter takes the packet through every base chain that
  * it would meet on its way in: ingress, prerouting, then forward where it has an outgoing device and input where it has
- * none. The engine xdp asks the loaded program instead.
+ * none; where a rule that cannot be said decides, the verdict is `unknown`. The engine xdp asks the loaded program.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -17,6 +17,7 @@ struct session {
 	struct cli_input in;
 	struct plan plan;		/* engine xdp */
 	struct ld_prog *prog;		/* one a device of the plan */
+	unsigned int unknown;		/* packets whose verdict rests on what cannot be said */
 	struct strbuf out;
 };
 
@@ -158,6 +159,7 @@ static int judge(struct session *s, unsigned int n, const struct packet *p)
 		interpret(s, &pkt, &r);
 	if (!e)
 		say(s, n, p, &r);
+	s->unknown += r.verdict == V_UNKNOWN;
 	return e;
 }
 
@@ -216,8 +218,6 @@ int verb_test(struct cli *c)
 	r = packets(&s, &p, &n);
 	if (!r)
 		r = prepare(&s);
-	if (!r && !s.in.live && diags_have(c->diags, DIAG_UNSUPPORTED) && !s.prog)
-		r = EXIT_INEXACT;
 	for (uint32_t i = 0; i < n && !r; i++)
 		r = judge(&s, i + 1, &p[i]);
 	for (uint32_t i = 0; s.prog && i < s.plan.n; i++)
@@ -225,6 +225,8 @@ int verb_test(struct cli *c)
 	if (s.out.len)
 		fwrite(s.out.s, 1, s.out.len, stdout);
 	fflush(stdout);
+	if (!r && s.unknown)
+		r = EXIT_INEXACT;
 	cli_diags(c, r ? DIAG_UNSUPPORTED : DIAG_ERROR);
 	return r;
 }
