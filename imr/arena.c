@@ -190,38 +190,9 @@ char *arena_strndup(struct arena *a, const char *s, size_t n)
 	return p;
 }
 
-static char *arena_vprintf(struct arena *a, const char *fmt, va_list ap, size_t *ret_len)
-{
-	va_list again;
-	char *p;
-	int n;
-
-	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
-	va_end(again);
-	if (n < 0)
-		abort();
-	p = arena_alloc(a, (size_t)n + 1);
-	vsnprintf(p, (size_t)n + 1, fmt, ap);
-	*ret_len = (size_t)n;
-	return p;
-}
-
-char *arena_printf(struct arena *a, const char *fmt, ...)
-{
-	size_t len;
-	va_list ap;
-	char *p;
-
-	va_start(ap, fmt);
-	p = arena_vprintf(a, fmt, ap, &len);
-	va_end(ap);
-	return p;
-}
-
 static void strbuf_room(struct strbuf *b, size_t n)
 {
-	size_t cap = b->cap ? b->cap : 128;
+	size_t cap = b->cap ? b->cap : 64;
 
 	if (b->cap - b->len > n)
 		return;
@@ -239,26 +210,44 @@ void strbuf_add_bytes(struct strbuf *b, const char *s, size_t n)
 	b->s[b->len] = 0;
 }
 
-void strbuf_add(struct strbuf *b, const char *fmt, ...)
+static void strbuf_vadd(struct strbuf *b, const char *fmt, va_list ap)
 {
 	char small[256];
-	va_list ap;
+	va_list again;
 	int n;
 
-	va_start(ap, fmt);
+	va_copy(again, ap);
 	n = vsnprintf(small, sizeof(small), fmt, ap);
-	va_end(ap);
 	if (n < 0)
 		abort();
 	if ((size_t)n < sizeof(small)) {
 		strbuf_add_bytes(b, small, (size_t)n);
-		return;
+	} else {
+		strbuf_room(b, (size_t)n);
+		vsnprintf(b->s + b->len, (size_t)n + 1, fmt, again);
+		b->len += (size_t)n;
 	}
-	strbuf_room(b, (size_t)n);
+	va_end(again);
+}
+
+void strbuf_add(struct strbuf *b, const char *fmt, ...)
+{
+	va_list ap;
+
 	va_start(ap, fmt);
-	vsnprintf(b->s + b->len, (size_t)n + 1, fmt, ap);
+	strbuf_vadd(b, fmt, ap);
 	va_end(ap);
-	b->len += (size_t)n;
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+	struct strbuf b = { .arena = a };
+	va_list ap;
+
+	va_start(ap, fmt);
+	strbuf_vadd(&b, fmt, ap);
+	va_end(ap);
+	return b.s;
 }
 
 void strbuf_add_quoted(struct strbuf *b, const char *s)
