@@ -284,7 +284,7 @@ void imr_number(struct imr *imr)
 
 /* ------------------------------------------------------------------ topological order */
 
-/* Chains whose callers are all placed, the smallest index first (a binary heap): the order that was, where it may be. */
+/* Chains whose callers are all placed, the smallest index first (a binary heap): the order that was where it may be. */
 struct ready {
 	uint32_t n, *v;
 };

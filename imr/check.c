@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The IMR's own verifier: what every program must be, whoever made it. It runs after each frontend and pass, so that the
- * one that broke a program is named, and the parser asks it line by line. What it lets through, no later stage may trip
- * over: operands are there and fit, targets lie ahead, chains are in order. Each function: one rule of docs/IMR.md.
+ * The IMR's own verifier: what every program must be, whoever made it. It runs after each frontend and pass, so that
+ * the one that broke a program is named, and the parser asks it line by line. What it lets through, no later stage may
+ * trip over: operands are there and fit, targets lie ahead, chains are in order. docs/IMR.md says each rule.
  */
 #include <string.h>
 
@@ -208,7 +208,8 @@ const char *check_chain_head(const struct imr_chain *c)
 		return c->policy == OP_RETURN ? NULL : "a user chain returns";
 	if (c->kind < 0 || c->kind >= N_KIND)
 		return "no such kind";
-	return c->policy == OP_ACCEPT || c->policy == OP_DROP || pass ? NULL : "a base chain's policy is accept or drop";
+	return c->policy == OP_ACCEPT || c->policy == OP_DROP || pass ?
+		NULL : "a base chain's policy is accept or drop";
 }
 
 /* ------------------------------------------------------------------ names */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Diagnostics: what is said to the one who wrote the rule. They are collected as values while a compilation goes on, and
- * printed by whoever called it. Names and texts may come from another namespace's kernel: control characters never reach
- * the terminal.
+ * Diagnostics: what is said to the one who wrote the rule. They are collected as values while a compilation goes on,
+ * and printed by whoever called it. Names and texts may come from another namespace's kernel: control characters never
+ * reach the terminal.
  */
 #include <stdarg.h>
 #include <stdio.h>

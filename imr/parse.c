@@ -202,7 +202,8 @@ static bool read_insn(struct parse *p, struct imr_insn *i, const char **ret_name
 	struct lex_pos at;
 	bool value = lex_peek(x) == '%';
 
-	if (value && !(read_ref(x, &i->dst) && lex_expect(x, '=') && LEX_TABLE(x, imr_types, T_MAX, "type", &i->type)))
+	if (value && !(read_ref(x, &i->dst) && lex_expect(x, '=') &&
+		       LEX_TABLE(x, imr_types, T_MAX, "type", &i->type)))
 		return false;
 	at = lex_here(x);
 	if (!LEX_TABLE(x, imr_ops, OP_MAX, "instruction", &i->op))

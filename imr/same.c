@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Whether two programs are one in form: what their rules say, in the order they say it, by the same value numbers. Where
- * they came from and what their chains are called is no part of it. Passes make equal meanings equal in form.
+ * Whether two programs are one in form: what their rules say, in the order they say it, by the same value numbers.
+ * Where they came from and what their chains are called is no part of it. Passes make equal meanings equal in form.
  */
 #include <string.h>
 

@@ -73,7 +73,8 @@ static void refused(const char *text, const char *message)
 	ck_assert_msg(!imr_parse(arena, &diags, text, strlen(text)), "accepted:\n%s", text);
 	ck_assert_uint_eq(diags.n, n + 1);
 	ck_assert_int_eq(diags.d[n].level, DIAG_ERROR);
-	ck_assert_msg(strstr(diags.d[n].message, message), "\"%s\" lacks \"%s\":\n%s", diags.d[n].message, message, text);
+	ck_assert_msg(strstr(diags.d[n].message, message), "\"%s\" lacks \"%s\":\n%s", diags.d[n].message, message,
+		      text);
 }
 
 /* ------------------------------------------------------------------ round trips */
@@ -257,86 +258,8 @@ END_TEST
 static const struct {
 	const char *text, *message;
 } refusals[] = {
-	{ "", "line 1, column 1: \"imr\" expected" },
-	{ "imr 2\n", "line 1, column 6: version 1" },
-	{ "imr 1 x\n", "line 1, column 7: end of line expected" },
-	{ "imr 1\nprofile th_fast_frag nope\n", "line 2, column 22: no such bit" },
-	{ "imr 1\nrule\n", "line 2, column 1: \"chain\" expected" },
-	{ "imr 1\nchain \"c\" {\n}\n", "line 2, column 7: '@' expected" },
-	{ "imr 1\nchain @\"c\" {\n}\n#\nchain @\"c\" {\n}\n", "line 5, column 1: a chain of that name" },
-	{ "imr 1\nchain @\"c {\n", "line 2, column 8: the string is not closed" },
-	{ "imr 1\nchain @\"c\\q\" {\n", "line 2, column 10: \\\", \\\\ or \\xNN" },
-	{ "imr 1\nchain @\"c\\x00\" {\n", "line 2, column 10: a string has no zero" },
-	{ "imr 1\nchain @\"c\" hook ip.nope {\n}\n", "line 2, column 17: \"ip.nope\" is no hook" },
-	{ "imr 1\nchain @\"c\" hook ip.input prio 2147483648 {\n}\n", "line 2, column 31: the number is larger" },
-	{ "imr 1\nchain @\"c\" hook ip.input prio -2147483649 {\n}\n", "line 2, column 32: the number is larger" },
-	{ "imr 1\nchain @\"c\" hook ip.input policy pass {\n}\n", "line 2, column 1: a base chain's policy" },
-	{ "imr 1\nchain @\"c\" hook ip.input policy jump {\n}\n", "line 2, column 1: a base chain's policy" },
-	{ "imr 1\nchain @\"c\" {\n", "'}' expected" },
-	{ "imr 1\nchain @\"c\" {\n\tdrop\n}\n", "line 3, column 2: \"entry\", \"rule\" or '}'" },
-	{ HEAD "rule\n}\n", "line 3, column 1: the rule has no end" },
-	{ HEAD "rule\n\tcount\nrule\n\tdrop\n}\n", "line 3, column 1: the rule has no end" },
-	{ HEAD "rule\n\tdrop\n\tdrop\n}\n", "line 5, column 2: drop: it stands after the end" },
-	{ HEAD "rule\n\tnope\n}\n", "line 4, column 2: \"nope\" is no instruction" },
-	{ HEAD "rule\n\t%0 =nope ld ip.ttl\n}\n", "line 4, column 6: \"nope\" is no type" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.nope\n}\n", "line 4, column 12: \"ip.nope\" is no field" },
-	{ HEAD "rule\n\t%0 =u16 ld ip.ttl\n}\n", "line 4, column 2: ld: the type is not the field's" },
-	{ HEAD "rule\n\t%65536 =u8 ld ip.ttl\n}\n", "line 4, column 3: the number is larger" },
-	{ HEAD "rule\n\t%0 =none ld ip.ttl\n}\n", "its value has no type" },
-	{ HEAD "rule\n\t%0 =u8 drop\n}\n", "drop yields no value" },
-	{ HEAD "rule\n\tld ip.ttl\n}\n", "ld yields a value" },
-	{ HEAD "rule\n\teq %0, 1\n}\n", "line 4, column 5: %0 is not defined before" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\tdrop\nrule\n\teq %0, 1\n}\n", "line 7, column 5: %0 is not defined" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\t%0 =u8 ld ip.ttl\n}\n", "line 5, column 2: ld: its value is defined twice" },
-	{ HEAD "entry\n\t%0 =u8 ld ip.ttl\nrule\n\t%0 =u8 ld ip.ttl\n}\n", "line 6, column 2: ld: its value is defined" },
-	{ HEAD "entry\n\teq %0, 1\n}\n", "line 4, column 5: %0 is not defined" },
-	{ HEAD "entry\n\tcount\n}\n", "line 4, column 2: count: an entry has known values only" },
-	{ HEAD "entry\n\t%0 =u8 unknown \"\"\n}\n", "line 4, column 2: unknown: an entry has known" },
-	{ HEAD "rule\n\tdrop\nentry\n}\n", "line 5, column 1: a chain has one entry" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\teq %0, 256\n}\n", "line 5, column 9: the constant is too large" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\teq %0, 0x100\n}\n", "line 5, column 9: the constant is too large" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\teq %0, \"x\"\n}\n", "line 5, column 9: a constant of type u8" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\teq %0 1\n}\n", "line 5, column 8: ',' expected" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\tin %0, {3, 1}\n}\n", "line 5, column 13: sets are ascending" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\tin %0, {1-3, 3}\n}\n", "line 5, column 15: sets are ascending" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\tin %0, {1, 2}\n}\n", "line 5, column 13: sets are ascending" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\tin %0, 3-1\n}\n", "line 5, column 9: the range ends before" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\tin %0, {1\n}\n", "line 5, column 11: '}' expected" },
-	{ HEAD "rule\n\t%0 =ip4 ld ip.daddr\n\tin %0, 10.0.0.1/8\n}\n", "the prefix has bits beyond" },
-	{ HEAD "rule\n\t%0 =ip4 ld ip.daddr\n\tin %0, 10.0.0.0/33\n}\n", "line 5, column 18: the number is larger" },
-	{ HEAD "rule\n\t%0 =ip4 ld ip.daddr\n\teq %0, 1.2.3\n}\n", "line 5, column 9: a constant of type ip4" },
-	{ HEAD "rule\n\t%0 =name ld meta.iifname\n\teq %0, \"a*\"\n}\n", "line 5, column 9: '*' stands at the end" },
-	{ HEAD "rule\n\t%0 =name ld meta.iifname\n\tin %0, \"a*b\"\n}\n", "line 5, column 9: '*' stands at the end" },
-	{ HEAD "rule\n\t%0 =name ld meta.iifname\n\tin %0, \"a**\"\n}\n", "line 5, column 9: '*' stands at the end" },
-	{ HEAD "rule\n\t%0 =name ld meta.iifname\n\teq %0, \"0123456789abcdefg\"\n}\n", "at most 16 bytes" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\t%1 =u8 shr %0, 8\n}\n", "line 5, column 2: shr: the shift is too far" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\t%1 =u16 shr %0, 1\n}\n", "shr: the result has its operand's type" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\t%1 =u16 or %0, %0\n}\n", "or: the result has its operands' type" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\t%1 =u16 swap %0\n}\n", "swap keeps the number of bytes" },
-	{ HEAD "rule\n\t%0 =u8 ld ip.ttl\n\t%1 =u8 isin %0, 1\n}\n", "isin yields u1" },
-	{ HEAD "rule\n\t%0 =u1 tcpopt th, 1\n}\n", "tcpopt yields u8" },
-	{ HEAD "rule\n\t%0 =u8 tcpopt nh, 1\n}\n", "TCP options are behind th or tx" },
-	{ HEAD "rule\n\t%0 =u8 tcpopt th, 256\n}\n", "line 4, column 20: the number is larger" },
-	{ HEAD "rule\n\t%0 =be32 ld raw meta+0:4\n}\n", "raw bytes are counted from" },
-	{ HEAD "rule\n\t%0 =be128 ld raw nh+0:17\n}\n", "a raw load is of 1 to 16 bytes" },
-	{ HEAD "rule\n\t%0 =u8 ld raw nh+0:0\n}\n", "a raw load is of 1 to 16 bytes" },
-	{ HEAD "rule\n\t%0 =u32 ld raw nh+0:4\n}\n", "the type does not fit" },
-	{ HEAD "rule\n\t%0 =u8 ld raw nh+65536:1\n}\n", "line 4, column 19: the number is larger" },
-	{ HEAD "rule\n\tneed meta, 1\n}\n", "bytes are needed from" },
-	{ HEAD "rule\n\tneed th, 0\n}\n", "at least one byte" },
-	{ HEAD "rule\n\ttally\n}\n", "only chains at early.l3" },
-	{ HEAD "rule\n\tpass\n}\n", "only chains at early.l3" },
-	{ HEAD "rule\n\tneed th, 1 else pass\n}\n", "only chains at early.l3" },
-	{ HEAD "rule\n\tcount else drop\n}\n", "line 4, column 8: end of line expected" },
-	{ HEAD "rule\n\tneed th, 1 else 1\n\tdrop\n}\n", "line 4, column 18: it leads to a rule that is not" },
-	{ HEAD "rule\n\tneed th, 1 else 2\n\tdrop\n}\n", "line 4, column 2: need: it leads to a rule that the" },
-	{ HEAD "rule\n\tdrop\nrule\n\tnext 2\n}\n", "line 6, column 2: next: it leads to a rule that is not" },
-	{ HEAD "rule\n\tnext 2\n}\n", "line 4, column 2: next: it leads to a rule that the chain" },
-	{ HEAD "rule\n\tjump @\"x\"\n}\n", "line 4, column 2: jump: no such chain" },
-	{ HEAD "rule\n\tjump @\"c\"\n}\n", "jump: jumps lead to later chains" },
-	{ HEAD "rule\n\tgoto @\"d\"\n}\nchain @\"d\" hook ip.input {\n}\n", "goto: jumps lead to user chains" },
-	{ HEAD "rule nft\n\tdrop\n}\n", "line 3, column 9: a string in quotes" },
-	{ HEAD "rule - - 4294967296\n\tdrop\n}\n", "line 3, column 10: the number is larger" },
+#define ROW(text, message) { text, message },
+#include "test_imr_text.def"
 };
 
 START_TEST(refusal)
@@ -598,13 +521,15 @@ END_TEST
 
 static const char seed_text[] =
 	"imr 1\nprofile th_fast_frag\n"
-	"chain @\"ip/filter/INPUT\" from nft \"ip filter INPUT\" hook early.l3 kind nat prio -5 policy pass count dev \"v0\" {\n"
+	"chain @\"ip/filter/INPUT\" from nft \"ip filter INPUT\" hook early.l3 kind nat prio -5 policy pass count "
+	"dev \"v0\" {\n"
 	"entry\n\t%0 =ip4 ld ip.daddr\n\t%9 =name ld meta.iifname\n"
 	"rule nft \"ip filter INPUT\" 3 handle 7 \"a \\\" \\\\ \\x01\"\n"
 	"\tin %0, {10.0.0.0/8, 192.0.2.1-192.0.2.3}\n\tneed tx, 20 else drop\n\t%2 =be24 ld raw nh+16:3\n"
 	"\teq %2, 0x1234 else 3\n\tin %9, {\"a*\", \"c\"} else pass\n\t%3 =u1 isin %2, {0x1, 0x3-0x9}\n"
 	"\t%4 =u8 tcpopt tx, 3\n\topaque \"x\"\n\tcount\n\tjump @\"u\"\n"
-	"rule\n\t%1 =ip6 ld ip6.saddr\n\tni %1, fe80::/10\n\t%2 =mac ld eth.saddr\n\teq %2, 00:11:22:33:44:55\n\tnext 3\n"
+	"rule\n\t%1 =ip6 ld ip6.saddr\n\tni %1, fe80::/10\n\t%2 =mac ld eth.saddr\n\teq %2, 00:11:22:33:44:55\n"
+	"\tnext 3\n"
 	"rule\n\ttally\n\teffect \"y\"\n\tpass\n}\n"
 	"chain @\"u\" {\nrule - - \"t\"\n\treturn\n}\n";
 
@@ -693,7 +618,8 @@ START_TEST(large)
 
 	strbuf_add(&t, HEAD);
 	for (int i = 0; i < 100000; i++)
-		strbuf_add(&t, "rule nft \"w\" %d\n\t%%0 =ip4 ld ip.saddr\n\teq %%0, %d\n\tjump @\"u%d\"\n", i, i, i % 2000);
+		strbuf_add(&t, "rule nft \"w\" %d\n\t%%0 =ip4 ld ip.saddr\n\teq %%0, %d\n\tjump @\"u%d\"\n", i, i,
+			   i % 2000);
 	strbuf_add(&t, "}\n");
 	for (int i = 0; i < 2000; i++)
 		strbuf_add(&t, "chain @\"u%d\" {\nrule\n\treturn\n}\n", i);
