@@ -47,7 +47,7 @@ struct be_prog {
 };
 
 struct be_opts {
-	bool gate;	/* a word in BE_MAP_GATE: 0 passes every packet (watch) */
+	bool gate;	/* BE_MAP_GATE holds a u64: the jiffies64 until which packets are judged; 0 passes all (watch) */
 	char dev[16];		/* the device of attachment: its name, index and address */
 	uint32_t ifindex;
 	uint8_t mac[6];

@@ -27,7 +27,7 @@ static void make_maps(struct be_cc *cc)
 				.max_entries = cc->imr->n_slot });
 	if (cc->opts->gate)
 		cc->map_gate = add_map(cc, BE_MAP_GATE, (struct be_map){ .name = "gate", .key_size = 4,
-				.type = BPF_MAP_TYPE_ARRAY, .value_size = 4, .max_entries = 1 });
+				.type = BPF_MAP_TYPE_ARRAY, .value_size = 8, .max_entries = 1 });
 	if (cc->use_sets)
 		cc->map_sets = add_map(cc, BE_MAP_OTHER, (struct be_map){ .name = "sets", .key_size = 4,
 				.type = BPF_MAP_TYPE_ARRAY, .max_entries = 1, .n_value = 1 });

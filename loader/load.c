@@ -23,7 +23,7 @@ int ld_role_fd(const struct ld_prog *p, enum be_role role)
 	return -1;
 }
 
-int ld_prog_gate(const struct ld_prog *p, uint32_t value)
+int ld_prog_gate(const struct ld_prog *p, uint64_t value)
 {
 	int fd = ld_role_fd(p, BE_MAP_GATE);
 	uint32_t key = 0;

@@ -110,9 +110,15 @@ int ld_detach(struct diags *ds, const char *id);
 int ld_state_list(struct arena *a, struct diags *ds, struct ld_state **ret, uint32_t *ret_n);
 /* Counters of an attachment, summed over CPUs, with what was carried over; the first n of them. */
 int ld_state_counters(struct diags *ds, const char *id, struct be_counter *ret, uint32_t n);
-int ld_state_gate(const char *id, uint32_t value);
+int ld_state_gate(const char *id, uint64_t value);
+/* jiffies.c: what a gate is compared with. The time ms milliseconds from now, in jiffies64, read by a program of our own;
+ * 0 where it cannot be read, which shuts a gate. */
+struct ld_jiffies { int prog_fd, map_fd; };
+int ld_jiffies_open(struct diags *ds, struct ld_jiffies *ret);
+uint64_t ld_jiffies_in(const struct ld_jiffies *j, unsigned int ms);
+void ld_jiffies_close(struct ld_jiffies *j);
 /* A loaded program's own gate, before it is attached. -ENOENT: it has none. */
-int ld_prog_gate(const struct ld_prog *p, uint32_t value);
+int ld_prog_gate(const struct ld_prog *p, uint64_t value);
 
 /* env.c, device.c, local.c: addresses, forwarding and what sits on a device, for a slice. -EBUSY with a diagnostic
  * where something between XDP and the rules may change or redirect packets (bridge, tc, VLAN device over an

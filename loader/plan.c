@@ -252,6 +252,7 @@ int plan_place(struct cli *c, struct plan *p, const struct imr_env *env, struct 
 	struct imr *placed;
 
 	memcpy(opts.mac, env->mac, sizeof(opts.mac));
+	memcpy(opts.dev, env->dev, sizeof(opts.dev));
 	ret->env = *env;
 	placed = p->in.live ? imr_place_slice(p->in.imr, env) : imr_place_ingress(p->in.imr, env);
 	if (!placed)

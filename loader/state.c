@@ -211,7 +211,7 @@ int ld_state_counters(struct diags *ds, const char *id, struct be_counter *ret, 
 	return err;
 }
 
-int ld_state_gate(const char *id, uint32_t value)
+int ld_state_gate(const char *id, uint64_t value)
 {
 	_cleanup_root_ struct ld_root r = { .fd = -1 };
 	_cleanup_att_ struct ld_att att = { .link_fd = -1, .prog_fd = -1 };

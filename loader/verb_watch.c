@@ -2,8 +2,9 @@
 /*
  * watch: keeps the slices in step with the live rules, devices, addresses and routes. From the moment a change is heard
  * of until the new slice is in, the gate is shut and everything passes to the rules themselves; a new program comes with
- * its gate shut, which opens only if nothing has changed since its rules were read. What remains is the time between the
- * kernel's commit and the shut gate; its larger part, from waking up on, is measured and printed at the end.
+ * its gate shut, which opens only if nothing has changed since its rules were read. A gate is open for a short time only
+ * and is renewed: if the watcher dies or hangs, everything passes soon after. What remains is the time between the kernel's
+ * commit and the shut gate; its larger part, from waking up on, is measured and printed at the end.
  */
 #include <errno.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include "cli.h"
 
 #define POLL_MS 200	/* legacy tables have no notification: their blobs are compared this often */
+#define OPEN_MS 2000	/* how long a gate stays open unless it is renewed, which is at each poll */
 
 static volatile sig_atomic_t ended;
 
@@ -39,7 +41,10 @@ struct stats {
 struct watch {
 	const struct cli *base;
 	struct ld_watch kernel;
+	struct ld_jiffies clock;
 	uint64_t fingerprint, legacy;
+	bool in_step;
+	uint32_t ours;		/* attachments at the last look */
 	struct stats stats;
 };
 
@@ -53,9 +58,10 @@ static struct cli *begin_round(const struct watch *w, struct cli *c, struct diag
 	return c;
 }
 
-/* Sets the gate of every live attachment of ours; their number. */
-static uint32_t set_gates(const struct watch *w, uint32_t value)
+/* Opens for a while, or shuts, the gate of every live attachment of ours; their number. */
+static uint32_t set_gates(const struct watch *w, bool open)
 {
+	uint64_t value = open ? ld_jiffies_in(&w->clock, OPEN_MS) : 0;
 	struct ld_state *st = NULL;
 	uint32_t n = 0, ours = 0;
 	struct diags ds;
@@ -65,21 +71,6 @@ static uint32_t set_gates(const struct watch *w, uint32_t value)
 	if (!ld_state_list(c.arena, c.diags, &st, &n))
 		for (uint32_t i = 0; i < n; i++)
 			ours += !st[i].gone && !ld_state_gate(st[i].id, value);
-	arena_free(c.arena);
-	return ours;
-}
-
-static uint32_t count_ours(const struct watch *w)
-{
-	struct ld_state *st = NULL;
-	uint32_t n = 0, ours = 0;
-	struct diags ds;
-	struct cli c;
-
-	begin_round(w, &c, &ds);
-	if (!ld_state_list(c.arena, c.diags, &st, &n))
-		for (uint32_t i = 0; i < n; i++)
-			ours += !st[i].gone;
 	arena_free(c.arena);
 	return ours;
 }
@@ -119,8 +110,8 @@ static int step(struct watch *w)
 		w->legacy = legacy_hash(w);
 		r = apply_round(w);
 	} while (!r && !ended && (ld_watch_wait(&w->kernel, 0) > 0 || legacy_hash(w) != w->legacy));
-	if (!r)
-		set_gates(w, 1);
+	w->in_step = !r;
+	w->ours = set_gates(w, w->in_step);
 	return r;
 }
 
@@ -128,7 +119,7 @@ static void change(struct watch *w)
 {
 	double t = now_ms(), shut;
 
-	set_gates(w, 0);
+	set_gates(w, false);
 	shut = now_ms() - t;
 	w->stats.failed += step(w) != 0;
 	t = now_ms() - t;
@@ -142,18 +133,18 @@ static void change(struct watch *w)
 /* Until a signal, or until somebody has detached all that was attached. */
 static int follow(struct watch *w)
 {
-	bool had = count_ours(w) > 0;
-
 	while (!ended) {
+		uint32_t had = w->ours;
 		int r = ld_watch_wait(&w->kernel, POLL_MS);
 
 		if (r < 0 && r != -EINTR)
 			return r;
-		if (ended || (had && !count_ours(w)))
-			break;
 		if (r > 0 || legacy_hash(w) != w->legacy)
 			change(w);
-		had = had || count_ours(w) > 0;
+		else
+			w->ours = set_gates(w, w->in_step);
+		if (had && !w->ours)
+			break;
 	}
 	return 0;
 }
@@ -181,22 +172,26 @@ static void report(const struct stats *s)
 int watch_run(struct cli *c, int ready_fd)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	struct watch w = { .base = c };
+	struct watch w = { .base = c, .kernel = { -1, -1 }, .clock = { -1, -1 } };
 	int r;
 
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	/* Listening starts before the rules are read, so that no change falls between. */
 	r = ld_watch_open(c->diags, &w.kernel);
-	r = r ? cli_diags(c, DIAG_ERROR) : step(&w);
+	if (!r)
+		r = ld_jiffies_open(c->diags, &w.clock);
+	r = r ? EXIT_RIGHTS : step(&w);
+	cli_diags(c, DIAG_ERROR);
 	leave_terminal(ready_fd, r);
 	if (!r) {
 		r = follow(&w) ? EXIT_INPUT : EXIT_DONE;
-		set_gates(&w, 0);
+		set_gates(&w, false);
 		if (ready_fd < 0)
 			report(&w.stats);
 	}
 	ld_watch_close(&w.kernel);
+	ld_jiffies_close(&w.clock);
 	return r;
 }
 

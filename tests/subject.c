@@ -135,6 +135,7 @@ int subject_compile(struct subject *s, bool load)
 		be_caps_set(&caps, k->key, true);
 	opts.ifindex = s->env.ifindex;
 	memcpy(opts.mac, s->env.mac, sizeof(opts.mac));
+	memcpy(opts.dev, s->env.dev, sizeof(opts.dev));
 	if (!be_compile(s->placed, be_target_find("xdp"), &caps, &opts, &s->prog))
 		return -1;
 	return load && ld_load(&s->prog, &s->diags, &s->loaded) ? -1 : 0;

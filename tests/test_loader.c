@@ -61,11 +61,11 @@ static struct bpf_insn count_drop[] = {
 };
 #define N_INSN (sizeof(count_drop) / sizeof(count_drop[0]))
 
-static const uint8_t gate_open[4] = { 1 };
+static const uint8_t gate_open[8] = { 1 };
 static struct be_map maps[] = {
 	{ .name = "counters", .type = BPF_MAP_TYPE_PERCPU_ARRAY, .key_size = 4, .value_size = 16,
 	  .max_entries = SLOTS },
-	{ .name = "gate", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1, .n_value = 1,
+	{ .name = "gate", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1, .n_value = 1,
 	  .value = gate_open },
 };
 static enum be_role roles[] = { BE_MAP_COUNTERS, BE_MAP_GATE };

@@ -414,7 +414,8 @@ START_TEST(test_gate)
 	struct xdp_packet p = { 0 };
 	struct be_prog prog;
 	struct loaded l;
-	uint32_t key = 0, one = 1;
+	uint32_t key = 0;
+	uint64_t open = UINT64_MAX;
 
 	imr->chain[0].policy = OP_DROP;
 	o.gate = true;
@@ -426,7 +427,7 @@ START_TEST(test_gate)
 	} while (run(&l, &p) == XDP_DROP);
 	for (uint32_t n = 0; n < prog.n_map; n++)
 		if (prog.role[n] == BE_MAP_GATE)
-			ck_assert_int_eq(bpf_map_update_elem(l.map[n], &key, &one, 0), 0);
+			ck_assert_int_eq(bpf_map_update_elem(l.map[n], &key, &open, 0), 0);
 	for (int i = 0; i < 50 && run(&l, &p) != XDP_DROP; i++)
 		xdp_packet_any(&gen, &p, false);
 	ck_assert_uint_eq(run(&l, &p), XDP_DROP);

@@ -59,7 +59,7 @@ static const char *said(void)
 static void compile(struct side *s)
 {
 	static const struct imr_env env = { .dev = "v0", .ifindex = 7, .mac = { 2, 0, 0, 0, 0, 1 }, .plain_rules = true };
-	struct be_opts opts = { .ifindex = env.ifindex, .mac = { 2, 0, 0, 0, 0, 1 } };
+	struct be_opts opts = { .dev = "v0", .ifindex = env.ifindex, .mac = { 2, 0, 0, 0, 0, 1 } };
 	struct caps caps = { 0 };
 
 	for (const struct be_cap_info *k = be_caps_info; k->key; k++)
