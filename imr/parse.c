@@ -209,7 +209,7 @@ static bool read_insn(struct parse *p, struct imr_insn *i, const char **ret_name
 	if (!LEX_TABLE(x, imr_ops, OP_MAX, "instruction", &i->op))
 		return false;
 	if (value != (imr_ops[i->op].class == CLASS_VALUE))
-		return lex_fail_at(x, at, value ? "%s yields no value" : "%s yields a value: %%N =TYPE stands before it",
+		return lex_fail_at(x, at, value ? "%s yields no value" : "%s yields a value: %%N =TYPE goes before",
 				   imr_ops[i->op].name);
 	if (value && i->type == T_NONE)
 		return lex_fail_at(x, at, "its value has no type");

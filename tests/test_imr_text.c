@@ -454,8 +454,8 @@ END_TEST
 
 START_TEST(numbering)
 {
-	struct imr *imr = parsed("imr 1\nchain @\"a\" hook ip.input policy drop count {\nrule\n\tcount\n\topaque \"x\"\n"
-				 "\tcount\n\tdrop\n}\nchain @\"b\" hook ip.input policy drop count {\nrule\n"
+	struct imr *imr = parsed("imr 1\nchain @\"a\" hook ip.input policy drop count {\nrule\n\tcount\n"
+				 "\topaque \"x\"\n\tcount\n\tdrop\n}\nchain @\"b\" hook ip.input policy drop count {\nrule\n"
 				 "\t%0 =u8 unknown \"y\"\n\tcount\n\teffect \"z\"\n\tdrop\n}\n");
 
 	ck_assert_uint_eq(imr->n_slot, 5);
