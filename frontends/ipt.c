@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One table of ip_tables or ip6_tables, as its getsockopts give it, into IMR. ipt_do_table is what it means: a rule's own
- * part, then its matches, then its counter, then its target; a jump is by offset to the first entry of a chain, RETURN in
- * a base chain leads to the policy, and the policy is an entry with a counter like any other.
+ * One table of ip_tables or ip6_tables, as its getsockopts give it, into IMR. ipt_do_table is what it means: a rule's
+ * own part, then its matches, then its counter, then its target; a jump is by offset to the first entry of a chain,
+ * RETURN in a base chain leads to the policy, and the policy is an entry with a counter like any other.
  */
 #include <string.h>
 

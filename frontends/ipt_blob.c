@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The bytes of a legacy table, checked as the kernel checks what it is given (translate_table, check_entry_size_and_hooks
- * and check_underflow of net/ipv4/netfilter/ip_tables.c, xt_check_entry_offsets of x_tables.c) and further, as far as
- * iptables' own library does when it finds the chains: an entry belongs to exactly one chain, and every chain ends.
+ * The bytes of a legacy table, checked as the kernel checks what it is given (translate_table,
+ * check_entry_size_and_hooks and check_underflow of net/ipv4/netfilter/ip_tables.c, xt_check_entry_offsets of
+ * x_tables.c) and further, as far as iptables' own library does when it finds the chains: an entry belongs to exactly
+ * one chain, and every chain ends.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -251,7 +252,7 @@ static bool find_tail(struct ipt_blob *b, struct ipt_chain *c)
 	return true;
 }
 
-/* Chain heads lie one after the other: a hook's first entry, or an ERROR target with a name; the last ERROR has none. */
+/* Chain heads follow each other: a hook's first entry, or an ERROR target with a name; the last ERROR has no chain. */
 static bool find_chains(struct ipt_blob *b)
 {
 	struct ipt_entry_view e;

@@ -313,6 +313,7 @@ int fe_text_get(struct arena *a, struct diags *ds, enum fe_text_kind kind, const
 	r = read_answer(a, fd[0], &data, &size);
 	if (r < 0)
 		diag_add(ds, DIAG_ERROR, NULL, "sandbox: %s", r == -ETIMEDOUT ? "not done in time" : strerror(-r));
+	kill(-pid, SIGKILL);	/* with the tools that it runs */
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	close(fd[0]);

@@ -37,8 +37,8 @@ struct sb_host {		/* devices of the caller's namespace: rules name them by index
 void sb_host_read(struct arena *a, struct sb_host *ret);
 /* New namespaces of the calling process, with lo up. 0 or -errno, *ret_call then names the call. */
 int sb_enter(const char **ret_call);
-/* A device of that name, with the index that it has in `host`, so that an index in a rule means the same. 1 where it was
- * made, 0 where it was there, or -errno. */
+/* A device of that name, with the index that it has in `host`, so that an index in a rule means the same. 1 where it
+ * was made, 0 where it was there, or -errno. */
 int sb_device_add(const struct sb_host *host, const char *name);
 
 /* ------------------------------------------------------------------ sandbox_batch.c */
@@ -54,8 +54,8 @@ bool sb_batch_split(struct arena *a, const uint8_t *data, size_t len, size_t roo
 
 /* ------------------------------------------------------------------ sandbox_tool.c */
 
-/* Runs argv with `text` on its standard input, in the directory of `path`, its standard error into *ret_words (bounded).
- * Its wait status, or -errno with *ret_call. */
+/* Runs argv with `text` on its standard input, in the directory of `path`, its standard error into *ret_words
+ * (bounded). Its wait status, or -errno with *ret_call. */
 int sb_tool_run(struct arena *a, const char *const *argv, const char *path, const char *text, size_t len,
 		char **ret_words, const char **ret_call);
 bool sb_tool_find(const char *name);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The sandbox's namespaces and devices. Who may have a network namespace has just that, so that rules may name any user
- * (xt_owner), and keeps of his rights what the tools need; who may not has a user namespace first, where he is root alone.
- * Devices have the indices of the caller's namespace, since rules that say `iif` hold an index and no name; those that are
- * unknown there have the index that fe_ifindex makes of a name.
+ * (xt_owner), and keeps of his rights what the tools need; who may not has a user namespace first, where he is root
+ * alone. Devices have the indices of the caller's namespace, since rules that say `iif` hold an index and no name;
+ * those that are unknown there have the index that fe_ifindex makes of a name.
  */
 #include <errno.h>
 #include <fcntl.h>

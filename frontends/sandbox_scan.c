@@ -79,7 +79,9 @@ static bool tok_in(const struct tok *t, const char *const *words)
 
 void sb_name_add(struct sb_names *n, const char *name, size_t len)
 {
-	if (!len || len > 15 || (len == 1 && *name == '.') || memchr(name, '/', len) || memchr(name, ':', len) || memchr(name, '*', len))
+	if (!len || len > 15 || (len == 1 && *name == '.'))
+		return;
+	if (memchr(name, '/', len) || memchr(name, ':', len) || memchr(name, '*', len))
 		return;
 	for (uint32_t i = 0; i < n->n; i++)
 		if (strlen(n->name[i]) == len && !memcmp(n->name[i], name, len))

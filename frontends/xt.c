@@ -82,8 +82,8 @@ static const struct xt_desc *find(uint8_t family, const char *name, uint8_t rev,
 }
 
 /*
- * What xt_check_match and the matches' own checkentry ask of -p: without it the header that is read is another. nft rules
- * do not say what was given to the check; the match reads whatever header is there, which is what is said then.
+ * What xt_check_match and the matches' own checkentry ask of -p: without it the header that is read is another. nft
+ * rules do not say what was given to the check; the match reads whatever header is there, which is what is said then.
  */
 static bool proto_fits(const struct xt_desc *d, const struct fe_xt_ctx *ctx)
 {

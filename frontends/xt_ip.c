@@ -99,7 +99,7 @@ static bool add_iprange(const struct xt_build *b, const void *data)
 	return true;
 }
 
-/* mac_mt never matches where the device is not Ethernet; among those that have Ethernet headers that is the loopback. */
+/* mac_mt never matches where the device is not Ethernet; of those that have Ethernet headers that is the loopback. */
 static bool add_mac(const struct xt_build *b, const void *data)
 {
 	const struct xt_mac_info *i = data;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Hostile bytes into the legacy blob's reader: whatever they are, it ends, stays inside them, and what it accepts passes
- * the IMR's own verifier. An entry point for libFuzzer, and a main that mutates a seed, the same way each time.
+ * Hostile bytes into the legacy blob's reader: whatever they are, it ends, stays inside them, and what it accepts
+ * passes the IMR's own verifier. An entry point for libFuzzer, and a main that mutates a seed, the same way each time.
  */
 #include <stdio.h>
 #include <stdlib.h>

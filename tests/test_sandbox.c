@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Rule texts: which tool each is for, which devices it wants, what is made of a tool's words; and the sandbox itself, for
- * any user, with more rules than a socket takes, with a tool that aborts, with indices that mean the caller's devices.
+ * Rule texts: which tool each is for, which devices it wants, what is made of a tool's words; and the sandbox itself,
+ * for any user, with more rules than a socket takes, with a tool that aborts, with indices that mean the caller's
+ * devices.
  */
 #include <check.h>
 #include <grp.h>
