@@ -51,6 +51,8 @@ const char *fe_texts_nft(const struct fe_texts *t, const char *family, const cha
 			 uint64_t handle);
 const char *fe_texts_ipt(const struct fe_texts *t, uint8_t family, const char *table, const char *chain,
 			 uint32_t number);
+/* What the rule had counted when its text was printed; false where that is not known. */
+bool fe_texts_count(const struct fe_texts *t, const struct imr_at *at, uint64_t *ret_packets, uint64_t *ret_bytes);
 
 /* xt.c: match and target blobs, shared by the legacy blob and nft's compat expressions. */
 struct fe_xt_ctx {		/* what the surrounding rule says: ip_tables' own part of the match */

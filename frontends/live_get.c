@@ -126,7 +126,7 @@ static int nft_live(struct arena *a, struct diags *ds, struct fe_capture *c)
 /* A table that went away since its name was read is none. */
 static int ipt_live(struct arena *a, struct diags *ds, uint8_t family, const char *save, struct fe_capture *c)
 {
-	char *argv[] = { (char *)save, NULL };
+	char *argv[] = { (char *)save, "-c", NULL };
 	const char **table;
 	struct fe_rec r;
 	uint32_t n;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Rules' texts as their own tools print them, for messages and listings; no meaning is ever taken from them. nft's are
- * found by handle, which is unique in a table; iptables' by their turn in a chain. What does not look as expected yields
- * no text, never an error.
+ * found by handle, which is unique in a table; iptables' by their turn in a chain. What a rule has counted is told apart
+ * from its text, which then names it from one reading to the next. What does not look as expected yields no text, never
+ * an error.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct text {
 	const char *group;	/* "nft ip filter", "ipt 2 filter INPUT" */
 	uint64_t key;		/* handle, number */
 	const char *s;
+	uint64_t packets, bytes;	/* counted when it was printed */
 };
 struct fe_texts {
 	struct arena *arena;
@@ -21,7 +23,7 @@ struct fe_texts {
 	struct text *t;		/* sorted by group, key */
 };
 
-static void text_add(struct fe_texts *t, const char *group, uint64_t key, const char *s)
+static struct text *text_add(struct fe_texts *t, const char *group, uint64_t key, const char *s)
 {
 	if (t->n == t->cap) {
 		uint32_t cap = t->cap ? t->cap * 2 : 64;
@@ -29,7 +31,8 @@ static void text_add(struct fe_texts *t, const char *group, uint64_t key, const 
 		t->t = arena_grow(t->arena, t->t, t->n * sizeof(*t->t), cap * sizeof(*t->t));
 		t->cap = cap;
 	}
-	t->t[t->n++] = (struct text){ .group = group, .key = key, .s = s };
+	t->t[t->n] = (struct text){ .group = group, .key = key, .s = s };
+	return &t->t[t->n++];
 }
 
 static int text_cmp(const void *pa, const void *pb)
@@ -40,10 +43,16 @@ static int text_cmp(const void *pa, const void *pb)
 	return d ? d : a->key < b->key ? -1 : a->key > b->key;
 }
 
-static const char *text_find(const struct fe_texts *t, const char *group, uint64_t key)
+static const struct text *text_find(const struct fe_texts *t, const char *group, uint64_t key)
 {
 	struct text want = { .group = group, .key = key };
-	const struct text *found = t->n ? bsearch(&want, t->t, t->n, sizeof(want), text_cmp) : NULL;
+
+	return t->n ? bsearch(&want, t->t, t->n, sizeof(want), text_cmp) : NULL;
+}
+
+static const char *text_of(const struct fe_texts *t, const char *group, uint64_t key)
+{
+	const struct text *found = text_find(t, group, key);
 
 	return found ? found->s : NULL;
 }
@@ -102,6 +111,33 @@ static int depth_of(const char *line)
 	return d;
 }
 
+/* "counter packets P bytes B" is "counter" in the text; the first one's numbers are the rule's. */
+static void nft_text_add(struct fe_texts *t, const char *group, uint64_t handle, char *line)
+{
+	struct text *x = text_add(t, group, handle, line);
+	char *from = line, *to = line;
+	bool quoted = false, first = true;
+
+	while (*from) {
+		unsigned long long packets, bytes;
+		int n = 0;
+
+		quoted ^= *from == '"';
+		if (!quoted && !strncmp(from, "counter packets ", 16) &&
+		    sscanf(from, "counter packets %llu bytes %llu%n", &packets, &bytes, &n) == 2 && n) {
+			if (first)
+				*x = (struct text){ group, handle, line, packets, bytes };
+			first = false;
+			memmove(to, "counter", 7);
+			to += 7;
+			from += n;
+		} else {
+			*to++ = *from++;
+		}
+	}
+	*to = '\0';
+}
+
 struct nft_text {
 	struct fe_texts *t;
 	const char *group;	/* of the table being read, NULL outside */
@@ -130,7 +166,7 @@ static void nft_rule_line(struct nft_text *x, char *line)
 	int d = depth_of(line);
 
 	if (ends && d == 0 && line[0] != '}' && x->group) {	/* whole, be it nested */
-		text_add(x->t, x->group, handle, line);
+		nft_text_add(x->t, x->group, handle, line);
 		return;
 	}
 	if (x->open_depth == 0)
@@ -138,7 +174,7 @@ static void nft_rule_line(struct nft_text *x, char *line)
 	strbuf_add(&x->open, "%s%s", x->open_depth || x->open.len ? " " : "", line);
 	x->open_depth += d;
 	if (ends && x->open_depth == 0 && x->group)
-		text_add(x->t, x->group, handle, x->open.s);
+		nft_text_add(x->t, x->group, handle, x->open.s);
 }
 
 static void nft_texts(struct fe_texts *t, const struct fe_rec *r)
@@ -172,7 +208,7 @@ static void nft_texts(struct fe_texts *t, const struct fe_rec *r)
 const char *fe_texts_nft(const struct fe_texts *t, const char *family, const char *table, const char *chain,
 			 uint64_t handle)
 {
-	return text_find(t, arena_printf(t->arena, "nft %s %s", family, table), handle);
+	return text_of(t, arena_printf(t->arena, "nft %s %s", family, table), handle);
 }
 
 /* ------------------------------------------------------------------ iptables */
@@ -204,23 +240,38 @@ struct ipt_text {
 	uint32_t number;
 };
 
+/* What stands between brackets: iptables-save -c before a rule, always behind a policy. */
+static void ipt_count(struct text *t, const char *bracket)
+{
+	unsigned long long packets, bytes;
+
+	if (bracket && sscanf(bracket, "[%llu:%llu]", &packets, &bytes) == 2) {
+		t->packets = packets;
+		t->bytes = bytes;
+	}
+}
+
 static void ipt_line(struct ipt_text *x, char *line)
 {
 	char name[64], policy[64];
 	char *rule = ipt_rule(line);
+	struct text *t;
 
 	if (line[0] == '*') {
 		snprintf(x->table, sizeof(x->table), "%s", line + 1);
 		x->chain[0] = '\0';
 	} else if (sscanf(line, ":%63s %63s", name, policy) == 2) {
-		if (strcmp(policy, "-"))
-			text_add(x->t, ipt_group(x->t->arena, x->family, x->table, name), 0,
-				 arena_printf(x->t->arena, "-P %s %s", name, policy));
+		if (!strcmp(policy, "-"))
+			return;
+		t = text_add(x->t, ipt_group(x->t->arena, x->family, x->table, name), 0,
+			     arena_printf(x->t->arena, "-P %s %s", name, policy));
+		ipt_count(t, strchr(line, '['));
 	} else if (rule && sscanf(rule, "-A %63s", name) == 1) {
 		if (strcmp(x->chain, name))	/* iptables-save prints a chain's rules together */
 			x->number = 0;
 		memcpy(x->chain, name, sizeof(name));
-		text_add(x->t, ipt_group(x->t->arena, x->family, x->table, name), ++x->number, rule);
+		t = text_add(x->t, ipt_group(x->t->arena, x->family, x->table, name), ++x->number, rule);
+		ipt_count(t, line);
 	}
 }
 
@@ -237,7 +288,25 @@ static void ipt_texts(struct fe_texts *t, const struct fe_rec *r)
 const char *fe_texts_ipt(const struct fe_texts *t, uint8_t family, const char *table, const char *chain,
 			 uint32_t number)
 {
-	return text_find(t, ipt_group(t->arena, family, table, chain), number);
+	return text_of(t, ipt_group(t->arena, family, table, chain), number);
+}
+
+bool fe_texts_count(const struct fe_texts *t, const struct imr_at *at, uint64_t *ret_packets, uint64_t *ret_bytes)
+{
+	char family[16], table[300], chain[300];
+	const struct text *found;
+
+	if (!at->where || !at->tool || sscanf(at->where, "%15s %299s %299s", family, table, chain) != 3)
+		return false;
+	if (!strcmp(at->tool, "nft"))
+		found = at->number ? text_find(t, arena_printf(t->arena, "nft %s %s", family, table), at->handle) : NULL;
+	else
+		found = text_find(t, ipt_group(t->arena, strcmp(family, "ip") ? 10 : 2, table, chain), at->number);
+	if (!found)
+		return false;
+	*ret_packets = found->packets;
+	*ret_bytes = found->bytes;
+	return true;
 }
 
 struct fe_texts *fe_texts_new(struct arena *a, const struct fe_capture *c)

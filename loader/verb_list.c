@@ -16,42 +16,35 @@ struct listing {
 	struct meta meta;
 	const struct imr_at **slot;
 	struct be_counter *count;
+	struct fe_texts *live;		/* what the live rules have counted, where they are the authority */
 };
 
-static const struct be_counter *count_of(const struct listing *l, const struct imr_at *at, struct be_counter *sum)
+/* Our own counter of a rule (a rule may have several in a slice), and what the live rule has counted itself. */
+static void count_of(const struct listing *l, const struct imr_at *at, struct be_counter *sum)
 {
-	bool found = false;
-
 	*sum = (struct be_counter){ 0 };
+	if (l->live)
+		fe_texts_count(l->live, at, &sum->packets, &sum->bytes);
 	for (uint32_t i = 0; i < l->meta.placed->n_slot && i < l->st->n_slot; i++) {
 		if (!l->slot[i] || !at_same(l->slot[i], at))
 			continue;
 		sum->packets += l->count[i].packets;
 		sum->bytes += l->count[i].bytes;
-		found = true;
 	}
-	return found ? sum : NULL;
 }
 
-/* nft's text with `counter packets P bytes B` brought up to date, or without the numbers (-s). */
+/* nft's text, its counter with numbers unless -s says not to. */
 static void nft_rule(struct listing *l, const struct imr_at *at)
 {
-	const char *text = at->text ? at->text : "", *p = strstr(text, "counter packets ");
-	unsigned long long packets, bytes;
+	const char *text = at->text ? at->text : "", *p = strstr(text, "counter");
 	struct be_counter sum;
-	int used = 0;
 
 	strbuf_add(&l->out, "\t\t");
-	if (p && sscanf(p, "counter packets %llu bytes %llu%n", &packets, &bytes, &used) == 2 && used) {
-		bool have = count_of(l, at, &sum);
-
-		strbuf_add_bytes(&l->out, text, p - text);
-		if (l->c->stateless)
-			strbuf_add(&l->out, "counter");
-		else
-			strbuf_add(&l->out, "counter packets %llu bytes %llu", packets + (have ? sum.packets : 0),
-				   bytes + (have ? sum.bytes : 0));
-		text = p + used;
+	if (p && !l->c->stateless && (p == text || p[-1] == ' ') && (!p[7] || p[7] == ' ')) {
+		count_of(l, at, &sum);
+		strbuf_add_bytes(&l->out, text, p + 7 - text);
+		strbuf_add(&l->out, " packets %llu bytes %llu", (unsigned long long)sum.packets, (unsigned long long)sum.bytes);
+		text = p + 7;
 	}
 	strbuf_add(&l->out, "%s", text);
 	if (l->c->handles && at->handle)
@@ -130,11 +123,11 @@ static void nft_tables(struct listing *l)
 static void ipt_counter(struct listing *l, const struct imr_at *at, bool end)
 {
 	struct be_counter sum;
-	bool have = count_of(l, at, &sum);
 
+	count_of(l, at, &sum);
 	if (!l->c->stateless)
-		strbuf_add(&l->out, end ? " [%llu:%llu]" : "[%llu:%llu] ", (unsigned long long)(have ? sum.packets : 0),
-			   (unsigned long long)(have ? sum.bytes : 0));
+		strbuf_add(&l->out, end ? " [%llu:%llu]" : "[%llu:%llu] ", (unsigned long long)sum.packets,
+			   (unsigned long long)sum.bytes);
 	else if (end)
 		strbuf_add(&l->out, " [0:0]");
 }
@@ -225,6 +218,12 @@ static int one(struct cli *c, const struct ld_state *st, bool counters, struct s
 	l.count = arena_alloc(c->arena, (st->n_slot + 1) * sizeof(*l.count));
 	if (st->n_slot && ld_state_counters(c->diags, st->id, l.count, st->n_slot))
 		return EXIT_INPUT;
+	if (l.meta.live && !counters && !c->json) {
+		struct fe_capture now;
+
+		if (!fe_live_get(c->arena, c->diags, &now))
+			l.live = fe_texts_new(c->arena, &now);
+	}
 	header(&l);
 	if (counters || c->json) {
 		counters_text(&l);
