@@ -301,7 +301,7 @@ bool fe_texts_count(const struct fe_texts *t, const struct imr_at *at, uint64_t 
 	if (!strcmp(at->tool, "nft"))
 		found = at->number ? text_find(t, arena_printf(t->arena, "nft %s %s", family, table), at->handle) : NULL;
 	else
-		found = text_find(t, ipt_group(t->arena, strcmp(family, "ip") ? 10 : 2, table, chain), at->number);
+		found = text_find(t, ipt_group(t->arena, strcmp(at->tool, "ip6tables") ? 2 : 10, table, chain), at->number);
 	if (!found)
 		return false;
 	*ret_packets = found->packets;

@@ -133,6 +133,25 @@ static bool th_is_sure(const struct xt_build *b)
 	return false;
 }
 
+/* Matches that are not understood but are known to keep nothing from one packet to the next, so that a packet may be kept
+ * from them. Of others (limit, recent, quota, statistic, set, …) even the question has an effect. */
+static bool keeps_state(const char *name)
+{
+	static const char *const stateless[] = {
+		"addrtype", "ah", "bpf", "cgroup", "cluster", "connbytes", "connlabel", "connmark", "conntrack", "cpu", "devgroup",
+		"dst", "ecn", "esp", "eui64", "frag", "hbh", "helper", "ipv6header", "ipvs", "l2tp", "mark", "mh", "owner",
+		"physdev", "pkttype", "policy", "realm", "rpfilter", "rt", "sctp", "socket", "srh", "state", "string", "tcpmss",
+		"time", "u32",
+		/* in another revision than the ones above */
+		"dccp", "dscp", "hl", "icmp", "icmp6", "iprange", "length", "mac", "multiport", "tcp", "tos", "ttl", "udp", "udplite",
+	};
+
+	for (size_t i = 0; i < sizeof(stateless) / sizeof(stateless[0]); i++)
+		if (!strcmp(stateless[i], name))
+			return false;
+	return true;
+}
+
 static void refuse(struct imr *imr, struct imr_rule *r, const char *name, const char *why)
 {
 	struct diag *d = diag_add(imr->diags, DIAG_UNSUPPORTED, &r->at, "match \"%s\" %s", name, why);
@@ -140,7 +159,10 @@ static void refuse(struct imr *imr, struct imr_rule *r, const char *name, const 
 
 	d->mark = r->at.text && strstr(r->at.text, mark) ? mark : arena_strndup(imr->arena, name, strlen(name));
 	d->hint = "without -f the rule stays with the kernel, and fwjit drops only what is sure without it";
-	imr_stmt(imr, r, OP_OPAQUE, arena_printf(imr->arena, "-m %s", name));
+	mark = arena_printf(imr->arena, "-m %s", name);
+	if (keeps_state(name))
+		imr_stmt(imr, r, OP_EFFECT, mark);
+	imr_stmt(imr, r, OP_OPAQUE, mark);
 }
 
 /* Why the row does not say this match, or NULL where its meaning was added. */
