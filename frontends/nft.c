@@ -44,6 +44,7 @@ static void compat_get(struct nft_ctx *x, struct nft_span s)
 	x->compat_odd = false;
 	x->compat_proto = 0;
 	x->compat_inv = false;
+	x->compat_set = s.p;
 	if (!s.p)
 		return;
 	x->compat_odd = !nft_attrs_get(s, NFTA_RULE_COMPAT_FLAGS, &c) || c.odd ||

@@ -209,6 +209,38 @@ struct xt_blob {
 	struct fe_xt_ctx ctx;
 };
 
+static const struct imr_insn *value_of(const struct imr_rule *r, uint32_t v)
+{
+	for (uint32_t i = 0; i < r->n; i++)
+		if (r->insn[i].dst == v && v != IMR_NOVAL)
+			return &r->insn[i];
+	return NULL;
+}
+
+static bool loads_proto(const struct nft_ctx *x, const struct imr_insn *i)
+{
+	if (!i || i->op != OP_LD)
+		return false;
+	return i->field == F_TH_PROTO || (x->in->table->family == NFPROTO_IPV4 && i->field == F_RAW &&
+					  i->base == B_NH && i->off == 9 && i->len == 1);
+}
+
+/* The rule's -p. The kernel checks NFTA_RULE_COMPAT when the rule is loaded and does not keep it, so that a dump has
+ * none: it is what the rule itself tests before the match. */
+static void compat_proto(const struct nft_ctx *x, struct fe_xt_ctx *ret)
+{
+	const struct imr_rule *r = x->rule;
+
+	for (uint32_t k = 0; k < r->n; k++) {
+		const struct imr_insn *i = &r->insn[k];
+
+		if ((i->op == OP_EQ || i->op == OP_NE) && loads_proto(x, value_of(r, i->a))) {
+			ret->proto = i->imm;
+			ret->proto_inv = i->op == OP_NE;
+		}
+	}
+}
+
 /* nft_compat_set_par: par->thoff, fragoff are nft's own. In an inet table no match of ip's or ip6's is found. */
 static bool xt_blob(struct nft_ctx *x, const struct nft_attrs *at, struct xt_blob *ret)
 {
@@ -222,6 +254,8 @@ static bool xt_blob(struct nft_ctx *x, const struct nft_attrs *at, struct xt_blo
 	    ret->rev > 255 || (family != NFPROTO_IPV4 && family != NFPROTO_IPV6))
 		return false;
 	ret->ctx = (struct fe_xt_ctx){ .family = family, .proto = x->compat_proto, .proto_inv = x->compat_inv };
+	if (!x->compat_set)
+		compat_proto(x, &ret->ctx);
 	return true;
 }
 
@@ -242,7 +276,7 @@ bool nft_target(struct nft_ctx *x, const struct nft_attrs *at)
 	if (!xt_blob(x, at, &b))
 		return false;
 	if (fe_xt_target(x->imr, x->rule, &b.ctx, b.name, b.rev, b.info.p, b.info.n))
-		x->ended = true;
+		rule_end(x, OP_NEXT, 0);
 	return true;
 }
 
