@@ -57,7 +57,7 @@ static int usage(FILE *to)
 	fprintf(to, "usage: fwjit VERB [OPTION]…\n\n");
 	for (const struct verb *v = verbs; v->name; v++)
 		fprintf(to, "  %-7s %s\n          %s\n", v->name, v->what, v->args);
-	fprintf(to, "\nWithout -f the live rules of this network namespace are read. fwjit(8) has the rest.\n");
+	fprintf(to, "\nWithout -f the live rules of this network namespace are read. README.md and docs/ have the rest.\n");
 	return to == stdout ? EXIT_DONE : EXIT_USAGE;
 }
 
