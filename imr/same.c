@@ -89,12 +89,28 @@ static bool same_chain(const struct imr_chain *a, const struct imr_chain *b)
 	return true;
 }
 
+/* A base chain of a filter that has no rule and accepts says nothing. */
+static bool is_silent(const struct imr_chain *c)
+{
+	return c->hook != HOOK_NONE && !c->n && c->policy == OP_ACCEPT && c->kind == KIND_FILTER;
+}
+
+/* The next chain that says something, from i on. */
+static uint32_t next_spoken(const struct imr *imr, uint32_t i)
+{
+	while (i < imr->n && is_silent(&imr->chain[i]))
+		i++;
+	return i;
+}
+
 bool imr_same(const struct imr *a, const struct imr *b)
 {
-	if (a->n != b->n || memcmp(&a->profile, &b->profile, sizeof(a->profile)))
+	uint32_t i = next_spoken(a, 0), k = next_spoken(b, 0);
+
+	if (memcmp(&a->profile, &b->profile, sizeof(a->profile)))
 		return false;
-	for (uint32_t i = 0; i < a->n; i++)
-		if (!same_chain(&a->chain[i], &b->chain[i]))
+	for (; i < a->n && k < b->n; i = next_spoken(a, i + 1), k = next_spoken(b, k + 1))
+		if (!same_chain(&a->chain[i], &b->chain[k]))
 			return false;
-	return true;
+	return i == a->n && k == b->n;
 }

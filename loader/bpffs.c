@@ -88,7 +88,7 @@ int ld_bpffs_find(char *ret_path, size_t size)
 	return find_mounted(ret_path, size) ? 0 : -ENOENT;
 }
 
-/* In the mount namespace of process 1, so that it outlives us. */
+/* In the mount namespace of process 1, so that it outlives us; in our own where that of process 1 may not be seen. */
 static int bpffs_mount(void)
 {
 	int status, mnt;
@@ -99,7 +99,7 @@ static int bpffs_mount(void)
 	pid = fork();
 	if (!pid) {
 		mnt = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
-		if (mnt < 0 || setns(mnt, CLONE_NEWNS) < 0)
+		if (mnt >= 0 && setns(mnt, CLONE_NEWNS) < 0)
 			_exit(errno);
 		_exit(mount("bpf", "/sys/fs/bpf", "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0 ? errno
 													    : 0);

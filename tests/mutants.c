@@ -200,14 +200,6 @@ static bool ip_length(struct imr *imr, struct imr_chain *ch, struct imr_rule *r,
 	return true;
 }
 
-static bool swapped_number(struct imr *imr, struct imr_chain *ch, struct imr_rule *r, struct imr_insn *in)
-{
-	if (!is_test(in) || in->a == IMR_NOVAL || field_of(r, in->a) != F_META_LEN)
-		return false;
-	in->imm = __builtin_bswap32((uint32_t)in->imm);
-	return true;
-}
-
 static bool exact_name(struct imr *imr, struct imr_chain *ch, struct imr_rule *r, struct imr_insn *in)
 {
 	if ((in->op != OP_IN && in->op != OP_NI) || in->type != T_NAME)
@@ -222,7 +214,7 @@ static bool prefix_name(struct imr *imr, struct imr_chain *ch, struct imr_rule *
 {
 	if ((in->op != OP_EQ && in->op != OP_NE) || in->type != T_NAME)
 		return false;
-	in->set = imr_set_one(imr, in->imm, in->imm | (((u128)1 << 104) - 1));
+	in->set = imr_set_one(imr, in->imm, in->imm | (((u128)1 << 112) - 1));
 	in->op = in->op == OP_EQ ? OP_IN : OP_NI;
 	return true;
 }
@@ -334,7 +326,6 @@ static const struct mutant {
 	{ "S7", "S7.t", "a header's byte only of a valid header", checked_header, 0 },
 	{ "S7", "S7b.t", "a protocol of an invalid header", header_byte, 0 },
 	{ "S9", "S9.t", "a prefix needs the whole address", long_presence, 0 },
-	{ "S9", "S9.t", "or none of it", no_presence, 0 },
 	{ "X1", "X1.t", "nexthdr walks the extension headers", any_header, 0 },
 	{ "X2", "S1.t", "l4proto is the next header field", next_header, 0 },
 	{ "X3", "X3.t", "ip6tables stops at AH", walk_as_nft, 0 },
@@ -348,7 +339,6 @@ static const struct mutant {
 	{ "V6", "V6.t", "meta protocol is the type on the wire", wire_type, 0 },
 	{ "V8", "V8.t", "another value", off_by_one, 0 },
 	{ "M1", "M1.t", "a missing device breaks the rule", missing_breaks, 0 },
-	{ "M5", "M5.t", "a length is compared in the wrong byte order", swapped_number, 0 },
 	{ "M5", "M5.t", "greater means greater or equal", swap_equal, 0 },
 	{ "J1", "J1.t", "accept ends every base chain", accept_ends_all, 0 },
 	{ "J2", "J2.t", "goto returns like jump", jump_for_goto, 0 },

@@ -207,7 +207,7 @@ START_TEST(goto_and_revision)
 	ck_assert_int_eq(imr->chain[0].rule[0].insn[imr->chain[0].rule[0].n - 1].op, OP_GOTO);
 	ck_assert_uint_eq(diags.n, 1);
 	ck_assert_str_eq(diags.d[0].message, "match \"comment\" is not understood in revision 1");
-	ck_assert_int_eq(imr->chain[3].rule[0].insn[0].op, OP_OPAQUE);
+	ck_assert_int_eq(imr->chain[3].rule[0].insn[0].op, OP_EFFECT);
 }
 END_TEST
 

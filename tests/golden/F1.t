@@ -8,7 +8,7 @@ table inet t {
 }
 -- hook forward
 -- run
-in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 proto 17 frag 5 payload 000000350000000000 => drop
-in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 proto 17 frag 5 payload 000000360000000000 => accept
+in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 frag 5 proto 17 payload 000000350000000000 => drop
+in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 frag 5 proto 17 payload 000000360000000000 => accept
 in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 udp 1000 > 53 => drop
 in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 udp 1000 > 54 => accept

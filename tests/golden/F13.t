@@ -9,5 +9,5 @@ table ip t {
 -- hook forward
 -- run
 in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 flags 2 udp 1 > 2 => drop
-in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 proto 17 frag 0+ payload 0000003500000000 => drop
+in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 frag 0+ proto 17 payload 0000003500000000 => drop
 in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 udp 1 > 2 => accept

@@ -8,7 +8,7 @@ table ip t {
 }
 -- hook forward
 -- run
-in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 proto 6 frag 1 payload 00000000000000000000000000020000 => drop
-in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 proto 6 frag 1 payload 0000000000000000 => accept
+in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 frag 1 proto 6 payload 00000000000000000000000000020000 => drop
+in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 frag 1 proto 6 payload 0000000000000000 => accept
 in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 tcp 1 > 2 S => drop
 in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 tcp 1 > 2 A => accept

@@ -8,6 +8,6 @@
 COMMIT
 -- hook forward
 -- run
-in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 proto 17 frag 5 payload 0000003600000000 => accept
+in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 frag 5 proto 17 payload 0000003600000000 => accept
 in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 udp 1 > 53 => accept
 in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 udp 1 > 54 => drop

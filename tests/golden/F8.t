@@ -8,6 +8,6 @@
 COMMIT
 -- hook forward
 -- run
-in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 proto 6 frag 1 payload 00000000000000000000000000020000 => drop
-in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 proto 6 frag 2 payload 00000000000000000000000000020000 => accept
-in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 proto 17 frag 1 payload 00000000000000000000000000020000 => accept
+in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 frag 1 proto 6 payload 00000000000000000000000000020000 => drop
+in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 frag 2 proto 6 payload 00000000000000000000000000020000 => accept
+in tap0 out out0 ip 10.1.1.1 > 10.2.2.2 frag 1 proto 17 payload 00000000000000000000000000020000 => accept

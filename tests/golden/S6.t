@@ -8,7 +8,7 @@ table netdev t {
 }
 -- hook ingress
 -- run
-in tap0 ip 10.1.1.1 > 10.2.2.2 proto 6 tot 20 payload 000100160000 => drop
+in tap0 ip 10.1.1.1 > 10.2.2.2 tot 20 proto 6 payload 000100160000 => drop
 in tap0 ip 10.1.1.1 > 10.2.2.2 tcp 1 > 22 S => drop
 in tap0 ip 10.1.1.1 > 10.2.2.2 tcp 1 > 23 S => accept
 in tap0 ip 10.1.1.1 > 10.2.2.2 tot 400 tcp 1 > 22 S => accept

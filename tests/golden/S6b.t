@@ -8,4 +8,4 @@ table inet t {
 }
 -- hook input
 -- run
-in tap0 ip 10.1.1.1 > 10.2.2.2 proto 6 tot 20 payload 000100160000 => accept
+in tap0 ip 10.1.1.1 > 10.2.2.2 tot 20 proto 6 payload 000100160000 => accept

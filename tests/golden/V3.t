@@ -3,7 +3,7 @@
 table netdev t {
 	chain c {
 		type filter hook ingress device "tap0" priority 0; policy accept;
-		ether type vlan drop
+		@ll,96,16 0x8100 drop
 	}
 }
 -- hook ingress

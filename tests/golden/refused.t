@@ -9,3 +9,6 @@ table inet t {
 }
 -- hook input
 -- diag
+inet t c rule 1 (handle 2): error: ct state: cannot be said exactly
+ct state established accept
+^^^^^^^^

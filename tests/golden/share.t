@@ -9,8 +9,79 @@ table ip t {
 }
 -- hook input
 -- imr
+imr 1
+profile th_fast_frag
+chain @"ip/t/c" from nft "ip t c" hook ip.input kind filter prio 0 policy accept {
+rule nft "ip t c" 1 handle 2 "tcp flags syn / syn,ack counter accept"
+	%0 =u1 ld th.ok
+	eq %0, 1
+	%1 =u8 ld th.proto
+	eq %1, 6
+	need th, 14
+	%2 =u8 ld raw th+13:1
+	%3 =u8 and %2, 0x12
+	eq %3, 2
+	count
+	accept
+rule nft "ip t c" 2 handle 3 "tcp flags fin,syn / fin,syn counter drop"
+	%0 =u1 ld th.ok
+	eq %0, 1
+	%1 =u8 ld th.proto
+	eq %1, 6
+	need th, 14
+	%2 =u8 ld raw th+13:1
+	%3 =u8 and %2, 0x3
+	eq %3, 3
+	count
+	drop
+}
 -- imr opt
+imr 1
+profile th_fast_frag
+chain @"ip/t/c" from nft "ip t c" hook ip.input kind filter prio 0 policy accept count {
+entry
+	%0 =u8 ld ip.protocol
+	%1 =u8 ld tcp.flags
+rule nft "ip t c" 1 handle 2 "tcp flags syn / syn,ack counter accept"
+	need th, 14
+	eq %0, 6
+	%2 =u8 and %1, 0x12
+	eq %2, 2
+	count
+	accept
+rule nft "ip t c" 2 handle 3 "tcp flags fin,syn / fin,syn counter drop"
+	need th, 14
+	eq %0, 6
+	%2 =u8 and %1, 0x3
+	eq %2, 3
+	count
+	drop
+}
 -- imr placed
+imr 1
+profile th_fast_frag
+chain @"slice tap0" from fwjit "slice tap0" hook early.l3 kind filter prio 0 policy pass count {
+entry
+	%0 =u8 ld meta.nfproto
+	%1 =u8 ld ip.protocol
+	%2 =u8 ld tcp.flags
+rule fwjit "family" 1
+	eq %0, 10
+	pass
+rule nft "ip t c" 1 handle 2 "tcp flags syn / syn,ack counter accept"
+	need th, 14
+	eq %1, 6
+	%3 =u8 and %2, 0x12
+	eq %3, 2
+	pass
+rule nft "ip t c" 2 handle 3 "tcp flags fin,syn / fin,syn counter drop"
+	need th, 14 else pass
+	eq %1, 6 else pass
+	%3 =u8 and %2, 0x3
+	eq %3, 3 else pass
+	count
+	drop
+}
 -- run
 in tap0 ip 10.1.1.1 > 10.2.2.2 tcp 1 > 2 S => accept
 in tap0 ip 10.1.1.1 > 10.2.2.2 tcp 1 > 2 SF => accept
