@@ -154,7 +154,9 @@ static void count_uses(struct hoist *h)
 	for (uint32_t r = 0; r < c->n; r++)
 		for (uint32_t k = 0; k < c->rule[r].n; k++) {
 			const struct imr_insn *i = &c->rule[r].insn[k];
-			struct use *u = pass_is_value(i->op) ? &h->use[node_of(h, i)] : NULL;
+			bool value = pass_is_value(i->op);
+			uint32_t node = value ? node_of(h, i) : 0;	/* may move h->use: first */
+			struct use *u = value ? &h->use[node] : NULL;
 
 			if (u && u->last != r + 1) {
 				u->rules++;

@@ -186,7 +186,12 @@ START_TEST(golden)
 	struct golden g = { 0 };
 
 	golden_run(&g, files[_i]);
+	if (g.subject.arena)
+		subject_free(&g.subject);
+	if (g.judged)
+		judge_close(&g.judge);
 	ck_assert_msg(!g.bad, "%s", g.report.s);
+	arena_free(g.report.arena);
 }
 END_TEST
 

@@ -24,7 +24,16 @@
 #define PROG_TYPE_NETFILTER 32
 #define ATTACH_NETFILTER 45
 
-enum { WORD_PRE, WORD_POST, WORD_STOP };
+enum {
+	WORD_PRE, WORD_POST, WORD_STOP,
+	WORD_SEEN, WORD_INGRESS, WORD_CAME, WORD_LEFT, WORD_INPUT, WORD_INPUT_END, WORD_FORWARD, WORD_FORWARD_END,
+	WORDS
+};
+
+/* The last priority before conntrack would confirm a flow: what ends there was never a connection. */
+#define PRIO_END	2147483646
+#define PRIO_BEGIN	-2147483647
+#define PRIO_DEFRAGGED	-399
 
 /* ETH_P_802_3 and ETH_P_802_2 stand for frames whose type field is a length. */
 const uint16_t judge_ethertypes[] = { ETH_P_IP, ETH_P_IPV6, ETH_P_ARP, ETH_P_8021Q, ETH_P_8021AD, ETH_P_MPLS_UC, 0x8863,
@@ -77,7 +86,7 @@ static int words(struct judge *j)
 	memset(&a, 0, sizeof(a));
 	a.map_type = BPF_MAP_TYPE_ARRAY;
 	a.key_size = 4;
-	a.value_size = 64;
+	a.value_size = WORDS * sizeof(uint64_t);
 	a.max_entries = 1;
 	a.map_flags = BPF_F_MMAPABLE;
 	j->map = sys_bpf(BPF_MAP_CREATE, &a, sizeof(a));
@@ -141,7 +150,7 @@ static int ingress_sensors(struct judge *j)
 		r = packet_socket(j, judge_ethertypes[i], post);
 	close(pre);
 	close(post);
-	return r ? r : link_both(j, WORD_STOP, 0, 0, -2147483647);
+	return r ? r : link_both(j, WORD_STOP, 0, 0, PRIO_BEGIN);
 }
 
 static int l3_sensors(struct judge *j, int first, int last)
@@ -152,7 +161,30 @@ static int l3_sensors(struct judge *j, int first, int last)
 	if (!r)
 		r = link_both(j, WORD_POST, 0, hooknum[j->hook], last + 1);
 	/* The stack's own errors, which would come back through lo to the hook, end where they leave. */
-	return r ? r : link_both(j, WORD_STOP, 0, 3, -2147483647);
+	return r ? r : link_both(j, WORD_STOP, 0, 3, PRIO_BEGIN);
+}
+
+static int path_sensors(struct judge *j)
+{
+	static const struct { int word, verdict, hook, prio; } at[] = {
+		{ WORD_CAME, 1, 0, PRIO_DEFRAGGED }, { WORD_LEFT, 1, 0, PRIO_END },
+		{ WORD_INPUT, 1, 1, PRIO_BEGIN }, { WORD_INPUT_END, 0, 1, PRIO_END },
+		{ WORD_FORWARD, 1, 2, PRIO_BEGIN }, { WORD_FORWARD_END, 0, 2, PRIO_END },
+		{ WORD_STOP, 0, 3, PRIO_BEGIN },
+	};
+	int seen = sensor(j, BPF_PROG_TYPE_SOCKET_FILTER, 0, WORD_SEEN, 0);
+	int ingress = sensor(j, BPF_PROG_TYPE_SOCKET_FILTER, 0, WORD_INGRESS, 0), r = 0;
+
+	if (seen < 0 || ingress < 0)
+		return -errno;
+	for (size_t i = 0; !r && i < sizeof(at) / sizeof(*at); i++)
+		r = link_both(j, at[i].word, at[i].verdict, at[i].hook, at[i].prio);
+	r = r ? r : packet_socket(j, ETH_P_ALL, seen);
+	r = r ? r : packet_socket(j, ETH_P_IP, ingress);
+	r = r ? r : packet_socket(j, ETH_P_IPV6, ingress);
+	close(seen);
+	close(ingress);
+	return r;
 }
 
 static int tap_open(const char *name)
@@ -190,11 +222,11 @@ static int network(const struct judge *j)
 	}
 	if (judge_run("ip link set tap0 address 02:00:00:00:00:01 addrgenmode none && "
 		      "ip link set out0 address 02:00:00:00:00:02 addrgenmode none && ip link set lo up && "
-		      "ip link set tap0 up && ip link set out0 up && ip addr add 10.0.0.1/24 dev tap0 && "
-		      "ip addr add fd00::1/64 dev tap0 nodad && ip addr add 10.9.9.1/24 dev out0 && "
+		      "ip link set tap0 up && ip link set out0 up && ip addr add 10.0.0.1/32 dev tap0 && "
+		      "ip addr add fd00::1/128 dev tap0 nodad && ip addr add 10.9.9.1/24 dev out0 && "
 		      "ip addr add fd09::1/64 dev out0 nodad"))
 		return -EIO;
-	if (j->hook == JUDGE_FORWARD)
+	if (j->hook == JUDGE_FORWARD || j->hook == JUDGE_PATH)
 		return judge_run("ip route add default via 10.9.9.2 dev out0 onlink && "
 				 "ip -6 route add default via fd09::2 dev out0 onlink && "
 				 "ip neigh add 10.9.9.2 lladdr 02:00:00:00:00:03 dev out0 && "
@@ -231,8 +263,33 @@ int judge_open(struct judge *j, enum judge_hook hook, int first, int last)
 	if (!r)
 		r = words(j);
 	if (!r)
-		r = hook == JUDGE_INGRESS ? ingress_sensors(j) : l3_sensors(j, first, last);
+		r = hook == JUDGE_INGRESS ? ingress_sensors(j) : hook == JUDGE_PATH ? path_sensors(j) :
+			l3_sensors(j, first, last);
 	return r;
+}
+
+int judge_open_path(struct judge *j, bool forward)
+{
+	int r = judge_open(j, JUDGE_PATH, 0, 0);
+
+	if (!r && judge_run("ip route add local 10.0.0.0/8 dev lo table local && "
+			    "ip -6 route add local 2001:db8::/32 dev lo table local"))
+		r = -EIO;
+	if (!r && judge_run("echo %d >/proc/sys/net/ipv4/conf/all/forwarding && "
+			    "echo %d >/proc/sys/net/ipv6/conf/all/forwarding", forward, forward))
+		r = -EIO;
+	return r;
+}
+
+void judge_path(const struct judge *j, struct judge_path *ret)
+{
+	const volatile uint64_t *w = j->word;
+
+	*ret = (struct judge_path){
+		.seen = w[WORD_SEEN], .ingress_left = w[WORD_INGRESS], .came = w[WORD_CAME], .left = w[WORD_LEFT],
+		.input_came = w[WORD_INPUT], .input_left = w[WORD_INPUT_END],
+		.forward_came = w[WORD_FORWARD], .forward_left = w[WORD_FORWARD_END],
+	};
 }
 
 void judge_close(struct judge *j)

@@ -16,14 +16,24 @@ enum judge_tool { JUDGE_NFT, JUDGE_IPT, JUDGE_IP6T, JUDGE_IPT_NFT, JUDGE_IP6T_NF
 enum judge_says { JUDGE_UNSEEN, JUDGE_ACCEPT, JUDGE_DROP };	/* unseen: the packet never came to the hook */
 
 /* Where the sensors sit. */
-enum judge_hook { JUDGE_INGRESS, JUDGE_PREROUTING, JUDGE_INPUT, JUDGE_FORWARD };
+enum judge_hook { JUDGE_INGRESS, JUDGE_PREROUTING, JUDGE_INPUT, JUDGE_FORWARD, JUDGE_PATH };
+
+/* JUDGE_PATH: the whole way of a packet, from the device to the end of input or forward; how many came to each place.
+ * Nothing goes further than the two ends. */
+struct judge_path {
+	uint64_t seen;			/* by the stack at all: behind XDP, before ingress */
+	uint64_t ingress_left;		/* untagged IPv4 and IPv6 frames behind the ingress hook */
+	uint64_t came, left;		/* prerouting, behind defragmentation */
+	uint64_t input_came, input_left;
+	uint64_t forward_came, forward_left;
+};
 
 struct judge {
 	enum judge_hook hook;
 	int tap, out;			/* the tap devices' file descriptors */
 	int map;
 	volatile uint64_t *word;	/* the sensors' counters */
-	int link[8];
+	int link[16];
 	int sock[24];
 	unsigned int n_link, n_sock;
 	unsigned int iif, oif;		/* device indices: tap0 and out0 */
@@ -41,6 +51,10 @@ void judge_close(struct judge *j);
 /* Rules by their own tool; what was loaded before is flushed. 0, or -1 with the tool's words in err. */
 int judge_load(struct judge *j, enum judge_tool tool, const char *text, char *err, size_t err_len);
 int judge_flush(struct judge *j, enum judge_tool tool);
+/* JUDGE_PATH in a fresh network namespace: 10.0.0.0/8 and 2001:db8::/32 are local, all else leads to out0, where forward
+ * says so. */
+int judge_open_path(struct judge *j, bool forward);
+void judge_path(const struct judge *j, struct judge_path *ret);
 enum judge_says judge_packet(struct judge *j, const void *frame, size_t len);
 /* One command in the judge's namespace, quietly; its exit status. */
 int judge_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
