@@ -135,7 +135,10 @@ static void one_ruleset(struct tally *t, struct judge *j, enum judge_tool tool, 
 		subject_at(&s, hook);
 		if (diags_have(&s.diags, DIAG_UNSUPPORTED)) {
 			t->refused++;
-		} else if (subject_compile(&s, true)) {
+		} else if (subject_compile(&s, true) && diags_have(&s.diags, DIAG_UNSUPPORTED) &&
+			   !diags_have(&s.diags, DIAG_ERROR)) {
+			t->refused++;	/* not known at the place: named, and nothing is attached */
+		} else if (!s.placed || (s.loaded.fd < 0 && !geteuid())) {
 			struct strbuf out = { .arena = a };
 
 			for (uint32_t i = 0; i < s.diags.n; i++)
