@@ -319,7 +319,7 @@ int judge_flush(struct judge *j, enum judge_tool tool)
 }
 
 /* The tool's own output goes through a file of the child's: a pipe both ways would need a thread. */
-int judge_load(struct judge *j, enum judge_tool tool, const char *text, char *err, size_t err_len)
+int judge_add(struct judge *j, enum judge_tool tool, const char *text, char *err, size_t err_len)
 {
 	char path[] = "/tmp/fwjit-judge-XXXXXX", cmd[256];
 	int fd = mkstemp(path), status;
@@ -328,7 +328,6 @@ int judge_load(struct judge *j, enum judge_tool tool, const char *text, char *er
 
 	if (fd < 0)
 		return -1;
-	judge_flush(j, tool);
 	snprintf(cmd, sizeof(cmd), "%s >%s 2>&1", tools[tool].load, path);
 	f = popen(cmd, "w");
 	if (f) {
@@ -343,6 +342,12 @@ int judge_load(struct judge *j, enum judge_tool tool, const char *text, char *er
 	close(fd);
 	unlink(path);
 	return status ? -1 : 0;
+}
+
+int judge_load(struct judge *j, enum judge_tool tool, const char *text, char *err, size_t err_len)
+{
+	judge_flush(j, tool);
+	return judge_add(j, tool, text, err, err_len);
 }
 
 enum judge_says judge_packet(struct judge *j, const void *frame, size_t len)

@@ -50,6 +50,8 @@ int judge_open(struct judge *j, enum judge_hook hook, int first, int last);
 void judge_close(struct judge *j);
 /* Rules by their own tool; what was loaded before is flushed. 0, or -1 with the tool's words in err. */
 int judge_load(struct judge *j, enum judge_tool tool, const char *text, char *err, size_t err_len);
+/* The same, beside what is loaded already. */
+int judge_add(struct judge *j, enum judge_tool tool, const char *text, char *err, size_t err_len);
 int judge_flush(struct judge *j, enum judge_tool tool);
 /* JUDGE_PATH in a fresh network namespace: 10.0.0.0/8 and 2001:db8::/32 are local, all else leads to out0, where forward
  * says so. */
