@@ -302,7 +302,7 @@ START_TEST(test_odd_names)
 	named_put(&bytes, "limit");
 	named_put(&bytes, "reject");
 	verdict_put(&bytes, NF_DROP, NULL);
-	RULE_IS("effect \"frobnicate\"; opaque \"limit\"; effect \"reject\"; drop");
+	RULE_IS("effect \"frobnicate\"; effect \"limit\"; effect \"reject\"; drop");
 	ck_assert_uint_eq(unsupported(), 3);
 }
 END_TEST
