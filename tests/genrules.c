@@ -196,7 +196,7 @@ static void ipt_match(struct words *w)
 	case 2: strbuf_add(w->out, "-p tcp -m tcp %s--tcp-flags SYN,ACK,FIN %s ", not, rng_chance(w->r, 50) ? "SYN" : "NONE"); break;
 	case 3: strbuf_add(w->out, "-p %s -m multiport %s--%s 22,53,1000:2000 ", rng_chance(w->r, 50) ? "tcp" : "udp", not,
 			   rng_chance(w->r, 40) ? "ports" : rng_chance(w->r, 50) ? "dports" : "sports"); break;
-	case 4: strbuf_add(w->out, "-p tcp -m tcp %s--tcp-option %u ", not, rng_below(w->r, 5)); break;
+	case 4: strbuf_add(w->out, "-p tcp -m tcp %s--tcp-option %u ", not, 1 + rng_below(w->r, 5)); break;
 	case 5:
 		if (w->v6)
 			strbuf_add(w->out, "-p ipv6-icmp -m icmp6 %s--icmpv6-type %u ", not, 128 + rng_below(w->r, 2));

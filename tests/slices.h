@@ -29,4 +29,9 @@ struct wall {
 /* Parts in the order in which they shall be loaded, none of which replaces another. */
 void wall_make(struct arena *a, struct rng *r, const struct wall_kind *k, struct wall *ret);
 
+/* Rules as people have them; ends with name NULL. */
+extern const struct wall_common { const char *name; bool forward; struct wall wall; } wall_common[];
+/* Each drop of these is counted once, and nothing else is. */
+extern const struct wall wall_counting;
+
 #endif

@@ -88,7 +88,7 @@ static const char *const nft_sets =
 	"set s6 { type ipv6_addr; flags interval; elements = { 2001:db8::/127, fd00::/8 }; }\n"
 	"set p { type inet_service; elements = { 22, 53, 1000 }; }\n"
 	"set d4 { type ipv4_addr; flags dynamic; size 4096; }\nset d6 { type ipv6_addr; flags dynamic; size 4096; }\n"
-	"set q4 { type ipv4_addr; flags dynamic; size 4096; elements = { 10.1.2.3 quota over 9 kbytes }; }\n";
+	"set q4 { type ipv4_addr; flags dynamic; size 4096; quota over 9 kbytes; elements = { 10.1.2.3 }; }\n";
 
 struct adapt {
 	struct arena *a;
@@ -274,3 +274,24 @@ void wall_make(struct arena *a, struct rng *r, const struct wall_kind *k, struct
 		add_nat(d, ret);
 	shuffle(r, ret);
 }
+
+/* ------------------------------------------------------------------ rules as people have them */
+
+const struct wall_common wall_common[] = {
+	{ "a blocklist", true, { 1, { { JUDGE_NFT, "table inet f { set b { type ipv4_addr; flags interval; elements = { 10.1.0.0/16, 192.0.2.0/28, 172.16.0.0/12 }; }\n"
+	  "chain i { type filter hook input priority 0; ip saddr @b counter drop\n ct state established,related accept\n tcp dport { 22, 443 } counter accept\n }\n"
+	  "chain f { type filter hook forward priority 0; ip saddr @b counter drop\n ip6 saddr fd00::/8 counter drop\n }\n}\n" } } } },
+	{ "closed but for", false, { 2, { { JUDGE_IPT, "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
+	  "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -p udp -m multiport --dports 53,1000:2000 -j ACCEPT\n-A INPUT -s 10.0.0.0/8 -j DROP\nCOMMIT\n" },
+	  { JUDGE_IP6T, "*filter\n:INPUT DROP [0:0]\n-A INPUT -p ipv6-icmp -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n" } } } },
+	{ "raw, early", true, { 2, { { JUDGE_IPT, "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 172.16.0.0/12 -j DROP\n-A PREROUTING -p tcp -m tcp --tcp-flags SYN,FIN SYN,FIN -j DROP\n"
+	  "-A PREROUTING -p udp -m udp --sport 53 ! -s 10.0.0.0/8 -j DROP\nCOMMIT\n" },
+	  { JUDGE_NFT, "table netdev n { chain i { type filter hook ingress device \"tap0\" priority 0; udp dport { 22, 53 } counter drop\n ip6 saddr 2001:db8::/127 counter drop\n }\n}\n" } } } },
+	{ NULL, false, { 0 } },
+};
+
+const struct wall wall_counting = { 2, {
+	{ JUDGE_NFT, "table inet f { chain i { type filter hook input priority 0; ip saddr 10.1.0.0/16 counter drop\n tcp dport 22 counter drop\n }\n"
+	  "chain f { type filter hook forward priority 0; ip saddr 192.0.2.0/28 counter drop\n ip6 saddr 2001:db8::/32 counter drop\n }\n}\n" },
+	{ JUDGE_NFT, "table ip p { chain p { type filter hook prerouting priority -300; udp sport 53 counter drop\n ct state invalid accept\n }\n}\n" },
+} };
