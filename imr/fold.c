@@ -31,8 +31,8 @@ static const struct promise {
 #define UNFRAGMENTED 0xc000	/* of ip.frag: what an IPv4 packet that is no fragment may have */
 
 struct state {			/* of a node */
-	bool known;
-	struct pset s;		/* its value is one of these */
+	uint32_t known;		/* the rule plus 1, if in it the value is one of */
+	struct pset s;
 	uint32_t run, step;	/* the test of it in the run, if run is the current one */
 };
 
@@ -143,8 +143,8 @@ static struct state *state_of(struct fold *d, uint32_t v)
 
 	d->state = pass_room(d->w.imr, d->state, &d->n_state, d->w.vals.n, sizeof(*d->state));
 	st = &d->state[v];
-	if (!st->known)
-		st->known = domain(d, &d->w.vals.v[v], &st->s);
+	if (st->known != d->w.rule + 1 && domain(d, &d->w.vals.v[v], &st->s))
+		st->known = d->w.rule + 1;
 	return st;
 }
 
@@ -234,18 +234,19 @@ static void add_test(struct fold *d, const struct imr_insn *test, uint32_t v, st
 	struct work *w = &d->w;
 	struct state *st = state_of(d, v);
 	const u128 bits = w->vals.v[v].bits;
-	bool joined = !st->known || pset_and(w->imr, &s, &st->s, bits);
+	const bool known = st->known == w->rule + 1;
+	const bool joined = !known || pset_and(w->imr, &s, &st->s, bits);
 	struct step *t;
 
 	if (pset_truth(&s, bits) == PSET_NEVER) {
 		d->never = true;
 		return;
 	}
-	if (st->known && joined && pset_same(&s, &st->s, bits))
+	if (known && joined && pset_same(&s, &st->s, bits))
 		return;
 	if (w->out.n > d->first && (w->out.s[d->first].i.els != test->els || w->out.s[d->first].i.to != test->to))
 		close_run(d);
-	if (joined && st->known && st->run == d->run) {
+	if (joined && known && st->run == d->run) {
 		w->out.s[st->step].s = st->s = s;
 		return;
 	}
@@ -254,7 +255,7 @@ static void add_test(struct fold *d, const struct imr_insn *test, uint32_t v, st
 	t->i.a = v;
 	t->s = s;
 	if (joined)
-		*st = (struct state){ .known = true, .s = s, .run = d->run, .step = w->out.n - 1 };
+		*st = (struct state){ .known = w->rule + 1, .s = s, .run = d->run, .step = w->out.n - 1 };
 }
 
 static void fold_test(struct fold *d, const struct step *in)
@@ -306,8 +307,6 @@ static void fold_rule(struct fold *d, uint32_t rule)
 	w->out.n = d->first = 0;
 	d->never = false;
 	d->n_in = w->vals.n;
-	for (uint32_t v = 0; v < d->n_state; v++)
-		d->state[v].known = false;
 	for (uint32_t k = 0, end; k < w->in.n && !d->never; k = end) {
 		end = work_run(&w->in, k);
 		begin_run(d, k, end);

@@ -296,7 +296,7 @@ void work_load(struct work *w, uint32_t rule, struct steps *to)
 		}
 		if (i->els == ELSE_RULE && i->to == rule + 1)
 			s->i.els = ELSE_NEXT;
-		if (s->i.els == ELSE_NEXT && i->op != OP_NEXT)
+		if (s->i.els == ELSE_NEXT && (i->op != OP_NEXT || i->to == rule + 1))
 			s->i.to = 0;
 	}
 }
