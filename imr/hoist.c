@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "pass.h"
+#include "text.h"
 
 /* ------------------------------------------------------------------ sink */
 
@@ -130,6 +131,7 @@ struct hoist {
 	struct use *use;
 	uint32_t n_use, n_order;
 	uint32_t *order;	/* nodes of the entry */
+	uint32_t most;		/* instructions of the longest rule: there are only so many numbers */
 };
 
 static uint32_t node_of(struct hoist *h, const struct imr_insn *i)
@@ -147,22 +149,20 @@ static uint32_t node_of(struct hoist *h, const struct imr_insn *i)
 	return w->map[i->dst];
 }
 
-static void count_uses(struct hoist *h)
+static void count_uses(struct hoist *h, uint32_t rule)
 {
-	const struct imr_chain *c = h->w.c;
+	const struct imr_rule *r = &h->w.c->rule[rule];
 
-	for (uint32_t r = 0; r < c->n; r++)
-		for (uint32_t k = 0; k < c->rule[r].n; k++) {
-			const struct imr_insn *i = &c->rule[r].insn[k];
-			bool value = pass_is_value(i->op);
-			uint32_t node = value ? node_of(h, i) : 0;	/* may move h->use: first */
-			struct use *u = value ? &h->use[node] : NULL;
+	if (r->n > h->most)
+		h->most = r->n;
+	for (uint32_t k = 0; k < r->n; k++) {
+		struct use *u = pass_is_value(r->insn[k].op) ? &h->use[node_of(h, &r->insn[k])] : NULL;
 
-			if (u && u->last != r + 1) {
-				u->rules++;
-				u->last = r + 1;
-			}
+		if (u && u->last != rule + 1) {
+			u->rules++;
+			u->last = rule + 1;
 		}
+	}
 }
 
 /* Loads always, so that the text says what a chain looks at; what is made of them where two rules want it. */
@@ -199,6 +199,8 @@ static void make_entry(struct hoist *h)
 			h->order[h->n_order++] = v;
 	}
 	qsort_r(h->order, h->n_order, sizeof(*h->order), cmp_entry, &w->vals);
+	for (; h->n_order && h->n_order + h->most > IMR_MAX_VALUE; h->n_order--)
+		h->use[h->order[h->n_order - 1]].entry = false;
 	c->entry = arena_alloc(w->imr->arena, h->n_order * sizeof(*c->entry));
 	c->n_entry = h->n_order;
 	for (uint32_t k = 0; k < h->n_order; k++) {
@@ -244,7 +246,8 @@ void pass_hoist(struct imr *imr)
 
 		work_init(&h.w, imr, &imr->chain[c], false);
 		vals_reset(&h.w.vals);
-		count_uses(&h);
+		for (uint32_t r = 0; r < imr->chain[c].n; r++)
+			count_uses(&h, r);
 		make_entry(&h);
 		for (uint32_t r = 0; r < imr->chain[c].n; r++)
 			rewrite_rule(&h, &imr->chain[c].rule[r], r + 1);
