@@ -282,7 +282,8 @@ bool nft_target(struct nft_ctx *x, const struct nft_attrs *at)
 
 /* ------------------------------------------------------------------ the table */
 
-enum odd { ODD_LOAD, ODD_LOAD_BREAKS, ODD_TEST, ODD_STMT };
+/* ODD_LOAD_KEEPS: a load that keeps state; a packet that a slice dropped before it would leave its turn to others. */
+enum odd { ODD_LOAD, ODD_LOAD_BREAKS, ODD_LOAD_KEEPS, ODD_TEST, ODD_STMT };
 
 /* `fn` is NULL where an expression is only known by what it may do. */
 static const struct expr_desc {
@@ -307,7 +308,7 @@ static const struct expr_desc {
 	{ "lookup", nft_lookup, ODD_STMT, NFTA_LOOKUP_FLAGS, 0, 0, "a set" },
 	{ "match", nft_match, ODD_TEST, NFTA_MATCH_INFO, 0, 0, "an xtables match" },
 	{ "meta", nft_meta, ODD_STMT, NFTA_META_SREG, 0, 0, "meta" },
-	{ "numgen", NULL, ODD_LOAD, NFTA_NG_SET_ID, NFTA_NG_DREG, 0, "numgen" },
+	{ "numgen", NULL, ODD_LOAD_KEEPS, NFTA_NG_SET_ID, NFTA_NG_DREG, 0, "numgen" },
 	{ "osf", NULL, ODD_LOAD_BREAKS, NFTA_OSF_FLAGS, NFTA_OSF_DREG, 0, "osf" },
 	{ "payload", nft_payload, ODD_STMT, NFTA_PAYLOAD_CSUM_FLAGS, 0, 0, "a payload load" },
 	{ "quota", NULL, ODD_STMT, 0, 0, 0, "quota" },
@@ -352,14 +353,14 @@ static void expr_odd(struct nft_ctx *x, const struct expr_desc *d, const char *n
 		nft_unsupported(x, NULL, arena_printf(x->imr->arena, "%s with an attribute or value that is not known", why));
 	else
 		nft_unsupported(x, why, why);
-	imr_stmt(x->imr, x->rule, d && d->odd != ODD_STMT ? OP_OPAQUE : OP_EFFECT, why);
+	imr_stmt(x->imr, x->rule, d && d->odd != ODD_STMT && d->odd != ODD_LOAD_KEEPS ? OP_OPAQUE : OP_EFFECT, why);
 	nft_regs_unknown(&x->regs, 0, NFT_REG_BYTES, why);
 }
 
 /* An expression that is known by its name only. */
 static bool expr_named(struct nft_ctx *x, const struct expr_desc *d, const struct nft_attrs *at)
 {
-	bool load = d->odd == ODD_LOAD || d->odd == ODD_LOAD_BREAKS;
+	bool load = d->odd == ODD_LOAD || d->odd == ODD_LOAD_BREAKS || d->odd == ODD_LOAD_KEEPS;
 
 	if (!load)
 		return false;
@@ -367,6 +368,8 @@ static bool expr_named(struct nft_ctx *x, const struct expr_desc *d, const struc
 		return !at->tb[d->dreg].p && nft_effect(x, d->what);
 	if (d->sreg && !at->tb[d->dreg].p)	/* exthdr without registers: it resets an option */
 		return nft_effect(x, d->what);
+	if (d->odd == ODD_LOAD_KEEPS)
+		imr_stmt(x->imr, x->rule, OP_EFFECT, d->what);
 	return nft_unknown_load(x, at->tb[d->dreg], d->odd == ODD_LOAD_BREAKS, d->what);
 }
 

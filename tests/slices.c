@@ -480,9 +480,9 @@ static void row(const char *name, const struct tally *t)
 
 static void random_rules(struct tally *t, unsigned int kind)
 {
-	for (unsigned int i = 0; i < opt.rulesets; i++) {
-		if (opt.only >= 0 && (unsigned int)opt.only != i)
-			continue;
+	unsigned int first = opt.only < 0 ? 0 : opt.only, last = opt.only < 0 ? opt.rulesets : first + 1;
+
+	for (unsigned int i = first; i < last; i++) {
 		unsigned long bad = t->bad + t->failed;
 
 		one_ruleset(t, &wall_kinds[kind], (opt.seed * 1009 + kind) * 1000003 + i);

@@ -42,7 +42,7 @@ static const struct word nft_odd[] = {
 	{ FOR_4, "ip saddr . tcp dport { 10.1.2.3 . 22, 192.0.2.1 . 53 }" }, { FOR_L3, "tcp option maxseg size 500" },
 	{ FOR_6, "exthdr frag exists" }, { FOR_6, "exthdr hbh missing" },
 	{ FOR_ANY, "quota over 200 kbytes" }, { FOR_ANY, "quota 50 kbytes" }, { FOR_ANY, "numgen inc mod 3 0" },
-	{ FOR_4, "ip saddr & 0.0.0.1 == 1 numgen inc mod 2 1" }, { FOR_4, "ip saddr @q4" },
+	{ FOR_4, "ip saddr & 0.0.0.1 == 1 numgen inc mod 2 1" }, { FOR_4, "ip saddr @q4" }, { FOR_4, "ip saddr != @q4" }, { FOR_4, "ip daddr @q4" },
 };
 
 static const struct word nft_effects[] = {
