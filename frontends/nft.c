@@ -177,8 +177,6 @@ static void message_other(struct nft_ctx *x, const struct message *m)
 
 	switch (m->type) {
 	case MSG(NFT_MSG_NEWGEN):
-	case MSG(NFT_MSG_NEWSET):
-	case MSG(NFT_MSG_NEWSETELEM):
 	case MSG(NFT_MSG_NEWOBJ):
 		if (!nft_attrs_get(m->body, 0, &a))
 			nft_malformed(x, "a message");
@@ -198,7 +196,13 @@ static void message_first(struct nft_ctx *x, const struct message *m)
 		nft_chain_add(x, m->family, m->body);
 	else if (m->type == MSG(NFT_MSG_NEWFLOWTABLE))
 		nft_flowtable_add(x, m->family, m->body);
-	else if (m->type != MSG(NFT_MSG_NEWRULE))
+	else if (m->type == MSG(NFT_MSG_NEWSET))
+		nft_set_add(x, m->body);
+	else if (m->type == MSG(NFT_MSG_NEWSETELEM))
+		nft_elements_add(x, m->body);
+	else if (m->type == MSG(NFT_MSG_NEWRULE))
+		nft_rule_adds(x, m->body);
+	else
 		message_other(x, m);
 }
 

@@ -66,6 +66,8 @@ struct nft_ctx {
 	bool generation_set;
 	uint16_t generation;
 	bool bad;		/* a DIAG_ERROR was given */
+	uint32_t n_kept;
+	struct nft_kept *kept;	/* nft_sets.c */
 
 	const struct nft_chain *in;
 	struct imr_rule *rule;
@@ -109,6 +111,11 @@ bool nft_malformed(struct nft_ctx *x, const char *what);
 void nft_table_add(struct nft_ctx *x, uint8_t family, struct nft_span s);
 void nft_chain_add(struct nft_ctx *x, uint8_t family, struct nft_span s);
 void nft_flowtable_add(struct nft_ctx *x, uint8_t family, struct nft_span s);
+/* nft_sets.c: sets that keep state, from the messages of sets, elements and rules. */
+void nft_set_add(struct nft_ctx *x, struct nft_span s);
+void nft_elements_add(struct nft_ctx *x, struct nft_span s);
+void nft_rule_adds(struct nft_ctx *x, struct nft_span s);
+bool nft_set_keeps(const struct nft_ctx *x, const char *table, const char *set);
 struct nft_chain *nft_chain_find(struct nft_ctx *x, uint8_t family, const char *table, const char *chain);
 struct nft_table *nft_table_find(struct nft_ctx *x, uint8_t family, const char *table);
 const char *nft_family_name(uint8_t family);

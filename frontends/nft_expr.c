@@ -193,6 +193,8 @@ bool nft_lookup(struct nft_ctx *x, const struct nft_attrs *at)
 	if (!set)
 		return false;
 	what = strncmp(set, "__", 2) ? arena_printf(x->imr->arena, "@%s", set) : "a set";
+	if (nft_set_keeps(x, x->in->table->name, set))
+		imr_stmt(x->imr, x->rule, OP_EFFECT, what);
 	if (!dreg.p)
 		return nft_opaque(x, what);
 	if (nft_be32(dreg, &reg) && reg == NFT_REG_VERDICT)

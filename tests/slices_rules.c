@@ -277,21 +277,44 @@ void wall_make(struct arena *a, struct rng *r, const struct wall_kind *k, struct
 
 /* ------------------------------------------------------------------ rules as people have them */
 
+static char blocklist[] =
+	"table inet f {\nset b { type ipv4_addr; flags interval; elements = { 10.1.0.0/16, 192.0.2.0/28 }; }\n"
+	"chain i {\ntype filter hook input priority 0; policy accept;\nip saddr @b counter drop\nip saddr 172.16.0.0/12 drop\n"
+	"ct state established,related accept\ntcp dport { 22, 443 } counter accept\n}\n"
+	"chain f {\ntype filter hook forward priority 0; policy accept;\nip saddr 10.128.0.0/9 counter drop\n"
+	"ip6 saddr fd00::/8 counter drop\nudp dport 53 drop\n}\n}\n";
+static char closed4[] =
+	"*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
+	"-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -p udp -m multiport --dports 53,1000:2000 -j ACCEPT\n"
+	"-A INPUT -s 10.0.0.0/8 -j DROP\nCOMMIT\n";
+static char closed6[] =
+	"*filter\n:INPUT DROP [0:0]\n-A INPUT -p ipv6-icmp -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n";
+static char raw4[] =
+	"*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 172.16.0.0/12 -j DROP\n"
+	"-A PREROUTING -p tcp -m tcp --tcp-flags SYN,FIN SYN,FIN -j DROP\n"
+	"-A PREROUTING -p udp -m udp --sport 53 ! -s 10.0.0.0/8 -j DROP\nCOMMIT\n";
+static char ingress[] =
+	"table netdev n {\nchain i {\ntype filter hook ingress device \"tap0\" priority 0; policy accept;\n"
+	"udp dport 53 counter drop\nip6 saddr 2001:db8::/127 counter drop\n}\n}\n";
+/* Who only asks the set uses up its elements' quota. */
+static char quota_set[] =
+	"table ip f {\nset q { type ipv4_addr; size 64; flags dynamic; quota over 9 kbytes; elements = { 10.1.2.3, 192.0.2.1 }; }\n"
+	"chain i {\ntype filter hook input priority 0; policy accept;\nip saddr @q drop\nudp dport 1000-65535 counter drop\n}\n}\n";
+
 const struct wall_common wall_common[] = {
-	{ "a blocklist", true, { 1, { { JUDGE_NFT, "table inet f { set b { type ipv4_addr; flags interval; elements = { 10.1.0.0/16, 192.0.2.0/28, 172.16.0.0/12 }; }\n"
-	  "chain i { type filter hook input priority 0; ip saddr @b counter drop\n ct state established,related accept\n tcp dport { 22, 443 } counter accept\n }\n"
-	  "chain f { type filter hook forward priority 0; ip saddr @b counter drop\n ip6 saddr fd00::/8 counter drop\n }\n}\n" } } } },
-	{ "closed but for", false, { 2, { { JUDGE_IPT, "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
-	  "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -p udp -m multiport --dports 53,1000:2000 -j ACCEPT\n-A INPUT -s 10.0.0.0/8 -j DROP\nCOMMIT\n" },
-	  { JUDGE_IP6T, "*filter\n:INPUT DROP [0:0]\n-A INPUT -p ipv6-icmp -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n" } } } },
-	{ "raw, early", true, { 2, { { JUDGE_IPT, "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 172.16.0.0/12 -j DROP\n-A PREROUTING -p tcp -m tcp --tcp-flags SYN,FIN SYN,FIN -j DROP\n"
-	  "-A PREROUTING -p udp -m udp --sport 53 ! -s 10.0.0.0/8 -j DROP\nCOMMIT\n" },
-	  { JUDGE_NFT, "table netdev n { chain i { type filter hook ingress device \"tap0\" priority 0; udp dport { 22, 53 } counter drop\n ip6 saddr 2001:db8::/127 counter drop\n }\n}\n" } } } },
+	{ "a blocklist", true, { 1, { { JUDGE_NFT, blocklist } } } },
+	{ "closed but for", false, { 2, { { JUDGE_IPT, closed4 }, { JUDGE_IP6T, closed6 } } } },
+	{ "raw and ingress", true, { 2, { { JUDGE_IPT, raw4 }, { JUDGE_NFT, ingress } } } },
+	{ "a set with quotas", true, { 1, { { JUDGE_NFT, quota_set } } } },
 	{ NULL, false, { 0 } },
 };
 
-const struct wall wall_counting = { 2, {
-	{ JUDGE_NFT, "table inet f { chain i { type filter hook input priority 0; ip saddr 10.1.0.0/16 counter drop\n tcp dport 22 counter drop\n }\n"
-	  "chain f { type filter hook forward priority 0; ip saddr 192.0.2.0/28 counter drop\n ip6 saddr 2001:db8::/32 counter drop\n }\n}\n" },
-	{ JUDGE_NFT, "table ip p { chain p { type filter hook prerouting priority -300; udp sport 53 counter drop\n ct state invalid accept\n }\n}\n" },
-} };
+static char counting_inet[] =
+	"table inet f {\nchain i {\ntype filter hook input priority 0; policy accept;\nip saddr 10.1.0.0/16 counter drop\n"
+	"tcp dport 22 counter drop\n}\nchain f {\ntype filter hook forward priority 0; policy accept;\n"
+	"ip saddr 192.0.2.0/28 counter drop\nip6 saddr 2001:db8::/32 counter drop\n}\n}\n";
+static char counting_ip[] =
+	"table ip p {\nchain p {\ntype filter hook prerouting priority -300; policy accept;\nudp sport 53 counter drop\n"
+	"ct state invalid accept\n}\n}\n";
+
+const struct wall wall_counting = { 2, { { JUDGE_NFT, counting_inet }, { JUDGE_NFT, counting_ip } } };
