@@ -53,8 +53,8 @@ int judge_load(struct judge *j, enum judge_tool tool, const char *text, char *er
 /* The same, beside what is loaded already. */
 int judge_add(struct judge *j, enum judge_tool tool, const char *text, char *err, size_t err_len);
 int judge_flush(struct judge *j, enum judge_tool tool);
-/* JUDGE_PATH in a fresh network namespace: 10.0.0.0/8 and 2001:db8::/32 are local, all else leads to out0, where forward
- * says so. */
+/* JUDGE_PATH in a fresh network namespace: 10.0.0.0/8 and 2001:db8::/32 are local, all else leads to out0, where
+ * forward says so. */
 int judge_open_path(struct judge *j, bool forward);
 void judge_path(const struct judge *j, struct judge_path *ret);
 enum judge_says judge_packet(struct judge *j, const void *frame, size_t len);

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Live slices under traffic. Two network namespaces with the same devices, addresses and rules; one has in addition the
- * slice that apply makes there, attached natively to its tap device, where it runs inside write(2) (tun_build_skb). The
- * same frames are written to both, and what comes out behind all chains of input and forward must be the same, for each
- * frame. So must what the rules keep from one packet to the next, since it shows in later verdicts: a set that packets
- * add to, a quota, `numgen inc`, xtables' recent, quota and nth.
+ * Live slices under traffic. Two network namespaces with the same devices, addresses and rules; one has in addition
+ * the slice that apply makes there, attached natively to its tap device, where it runs inside write(2)
+ * (tun_build_skb). The same frames are written to both, and what comes out behind all chains of input and forward must
+ * be the same, for each frame. So must what the rules keep from one packet to the next, since it shows in later
+ * verdicts: a set that packets add to, a quota, `numgen inc`, xtables' recent, quota and nth.
  *
  * Left out, because the two kernels would differ without any slice: a limit that is reached and whatever else reads a
  * clock, random numbers, the CPU's number. Connection tracking is in, but no flow is ever confirmed: frames end before
- * that, so that a packet's state is a function of the packet. With confirmed flows it would not be: conntrack looks at a
- * packet before the rules drop it, and what XDP drops never comes there. Fragments are in; their timer is put off.
+ * that, so that a packet's state is a function of the packet. With confirmed flows it would not be: conntrack looks at
+ * a packet before the rules drop it, and what XDP drops never comes there. Fragments are in; their timer is put off.
+ *
+ * The share is of what the rules drop; what routing would have lost anyway is not in it.
  *
  *   slices [--seed N] [--rulesets N] [--packets N] [--kind N] [--only N] [--verbose]
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <linux/if_link.h>
 #include <net/if.h>
@@ -31,9 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "loader.h"
 #include "packet.h"
-#include "reader.h"
 #include "slices.h"
 
 static struct {
@@ -52,142 +51,6 @@ struct tally {
 	unsigned long early, lost;		/* dropped by it; of these, the rules had not seen: routing lost them */
 	unsigned long counted, bad, failed;
 };
-
-/* ------------------------------------------------------------------ two kernels */
-
-struct side {
-	struct judge j;
-	int ns;
-};
-
-static bool enter(const struct side *s)
-{
-	return !setns(s->ns, CLONE_NEWNET);
-}
-
-static bool side_open(struct side *s, bool forward)
-{
-	int r = judge_open_path(&s->j, forward);
-
-	s->ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (r || s->ns < 0)
-		printf("no judge: %s\n", strerror(r ? -r : errno));
-	return !r && s->ns >= 0 && !judge_run("echo 100000 >/proc/sys/net/ipv4/ipfrag_time && "
-					      "echo 100000 >/proc/sys/net/ipv6/ip6frag_time && "
-					      "(echo 100000 >/proc/sys/net/netfilter/nf_conntrack_frag6_timeout) 2>/dev/null; :");
-}
-
-static void side_close(struct side *s)
-{
-	judge_close(&s->j);
-	close(s->ns);
-}
-
-/* The parts that the tool and the kernel take. */
-static void wall_load(struct side *s, const struct wall *w, struct wall *ret_taken)
-{
-	char err[512];
-
-	*ret_taken = (struct wall){ 0 };
-	for (unsigned int i = 0; i < w->n; i++)
-		if (!judge_add(&s->j, w->part[i].tool, w->part[i].text, err, sizeof(err)))
-			ret_taken->part[ret_taken->n++] = w->part[i];
-		else if (opt.verbose)
-			printf("refused: %s%s\n", err, w->part[i].text);
-}
-
-/* What was refused may have been taken in part (one of several tables): such a side is left behind. */
-static bool sides_open(struct side side[2], const struct wall *w, bool forward, struct wall *ret_taken)
-{
-	struct wall want = *w;
-
-	for (int i = 0; i < 2;) {
-		if (!side_open(&side[i], forward))
-			return false;
-		wall_load(&side[i], &want, ret_taken);
-		if (ret_taken->n == want.n) {
-			i++;
-			continue;
-		}
-		want = *ret_taken;
-		side_close(&side[i]);
-		if (i)
-			side_close(&side[--i]);
-	}
-	return true;
-}
-
-/* ------------------------------------------------------------------ the slice, as apply makes it */
-
-struct slice {
-	struct arena *arena;
-	struct diags diags;
-	struct fe_capture capture;
-	struct imr *source, *optimised, *placed;
-	struct imr_env env;
-	struct be_prog prog;
-	struct ld_prog loaded;
-};
-
-static void slice_say(const struct slice *s)
-{
-	struct strbuf out = { .arena = s->arena };
-
-	for (uint32_t i = 0; i < s->diags.n; i++)
-		if (s->diags.d[i].level != DIAG_UNSUPPORTED)
-			diag_print(&out, &s->diags.d[i]);
-	printf("%s", out.s ? out.s : "");
-}
-
-/* In the network namespace that the caller is in. */
-static bool slice_make(struct slice *s)
-{
-	struct be_opts opts = { 0 };
-
-	memset(s, 0, sizeof(*s));
-	s->arena = arena_new();
-	s->diags.arena = s->arena;
-	s->loaded.fd = -1;
-	if (fe_live_get(s->arena, &s->diags, &s->capture) || ld_env(s->arena, &s->diags, JUDGE_DEV, &s->env))
-		return false;
-	s->source = fe_read(s->arena, &s->diags, &profile, &s->capture);
-	s->optimised = s->source ? fe_read(s->arena, &s->diags, &profile, &s->capture) : NULL;
-	if (!s->optimised || !imr_optimise(s->optimised, NULL))
-		return false;
-	s->placed = imr_place_slice(s->optimised, &s->env);
-	if (!s->placed || !imr_optimise(s->placed, NULL))
-		return false;
-	imr_number(s->placed);
-	opts.ifindex = s->env.ifindex;
-	memcpy(opts.mac, s->env.mac, sizeof(opts.mac));
-	return be_compile(s->placed, be_target_find("xdp"), &caps, &opts, &s->prog) &&
-	       !ld_load(&s->prog, &s->diags, &s->loaded);
-}
-
-static int slice_attach(struct slice *s)
-{
-	return ld_xdp_attach(s->arena, &s->diags, &s->loaded, JUDGE_DEV, false, "", 0);
-}
-
-static void slice_free(struct slice *s)
-{
-	if (s->loaded.fd >= 0)
-		ld_prog_close(&s->loaded);
-	arena_free(s->arena);
-}
-
-static uint64_t slice_counted(struct slice *s)
-{
-	struct be_counter c[512] = { { 0, 0 } };
-	uint32_t n = s->prog.n_slot < 512 ? s->prog.n_slot : 512;
-	uint64_t sum = 0;
-
-	if (ld_state_counters(&s->diags, "xdp-" JUDGE_DEV, c, n))
-		return 0;
-	for (uint32_t i = 0; i < n; i++)
-		sum += c[i].packets;
-	return sum;
-}
 
 static bool is_native(const char *dev)
 {
@@ -231,8 +94,8 @@ static bool is_dropped(const struct judge_path *p, bool ip)
 	       p->forward_came > p->forward_left;
 }
 
-static void show(const struct wall *w, const struct slice *s, const uint8_t *frame, uint32_t len, const struct judge_path *a,
-		 const struct judge_path *b)
+static void show(const struct wall *w, const struct slice *s, const uint8_t *frame, uint32_t len,
+		 const struct judge_path *a, const struct judge_path *b)
 {
 	static const char *const tools[] = { "nft", "iptables", "ip6tables", "iptables-nft", "ip6tables-nft" };
 	struct packet p = { .frame = (uint8_t *)frame, .len = len };
@@ -272,12 +135,14 @@ static void one_frame(struct tally *t, struct traffic *x)
 	t->early += a.seen && !b.seen;
 	t->lost += a.seen && !b.seen && !is_dropped(&a, ethertype_is_ip(frame, len));
 	t->out += a.input_left || a.forward_left;
-	same = a.input_left == b.input_left && a.forward_left == b.forward_left && (a.seen == b.seen || (a.seen == 1 && !b.seen));
+	same = a.input_left == b.input_left && a.forward_left == b.forward_left &&
+	       (a.seen == b.seen || (a.seen == 1 && !b.seen));
 	if (!same && t->bad++ < 2)
 		show(x->wall, x->slice, frame, len, &a, &b);
 }
 
-static void traffic_open(struct traffic *x, const struct side side[2], const struct wall *w, const struct slice *s, uint64_t seed)
+static void traffic_open(struct traffic *x, const struct side side[2], const struct wall *w, const struct slice *s,
+			 uint64_t seed)
 {
 	*x = (struct traffic){ .without = &side[0], .with = &side[1], .wall = w, .slice = s, .r = { seed } };
 	pool_fill(&x->pool, &x->r, s->source);
@@ -300,12 +165,12 @@ static void one_ruleset(struct tally *t, const struct wall_kind *k, uint64_t see
 	struct slice s;
 
 	wall_make(a, &r, k, &all);
-	if (!sides_open(side, &all, k->forward, &taken))
+	if (!sides_open(side, &all, k->forward, opt.verbose, &taken))
 		exit(1);
 	t->parts += all.n;
 	t->refused += all.n - taken.n;
 	t->rulesets++;
-	if (!slice_make(&s) || slice_attach(&s)) {
+	if (!slice_make(&s, &profile, &caps) || slice_attach(&s)) {
 		slice_say(&s);
 		for (unsigned int i = 0; i < taken.n; i++)
 			printf("%s", taken.part[i].text);
@@ -321,8 +186,7 @@ static void one_ruleset(struct tally *t, const struct wall_kind *k, uint64_t see
 			fails(t, "the slice cannot be detached");
 	}
 	slice_free(&s);
-	side_close(&side[0]);
-	side_close(&side[1]);
+	sides_close(side);
 	arena_free(a);
 }
 
@@ -332,7 +196,7 @@ static bool open_with(struct tally *t, struct side side[2], const struct wall *w
 {
 	struct wall taken;
 
-	if (!sides_open(side, w, forward, &taken))
+	if (!sides_open(side, w, forward, opt.verbose, &taken))
 		exit(1);
 	t->rulesets++;
 	t->parts += w->n;
@@ -347,7 +211,7 @@ static void common_rules(struct tally *t, unsigned int which)
 
 	if (!open_with(t, side, &wall_common[which].wall, wall_common[which].forward))
 		return;
-	if (!slice_make(&s) || slice_attach(&s)) {
+	if (!slice_make(&s, &profile, &caps) || slice_attach(&s)) {
 		slice_say(&s);
 		fails(t, "no slice of common rules");
 	} else {
@@ -357,8 +221,7 @@ static void common_rules(struct tally *t, unsigned int which)
 		t->counted += slice_counted(&s);
 	}
 	slice_free(&s);
-	side_close(&side[0]);
-	side_close(&side[1]);
+	sides_close(side);
 }
 
 /* ------------------------------------------------------------------ apply while traffic flows */
@@ -377,12 +240,12 @@ static void *apply_again(void *arg)
 
 	for (uint32_t i = 0; i < 64; i++)
 		carry[i] = i;
-	if (!enter(ap->side))
+	if (!side_enter(ap->side))
 		ap->failed++;
 	while (!ap->stop) {
 		struct slice s;
 
-		if (!slice_make(&s) || s.prog.n_slot > 64 ||
+		if (!slice_make(&s, &profile, &caps) || s.prog.n_slot > 64 ||
 		    ld_xdp_replace(s.arena, &s.diags, &s.loaded, JUDGE_DEV, false, "", 0, carry, s.prog.n_slot)) {
 			slice_say(&s);
 			ap->failed++;
@@ -405,7 +268,7 @@ static void under_traffic(struct tally *t)
 
 	if (!open_with(t, side, &wall_counting, true))
 		return;
-	if (!slice_make(&s) || slice_attach(&s)) {
+	if (!slice_make(&s, &profile, &caps) || slice_attach(&s)) {
 		slice_say(&s);
 		fails(t, "no slice of the counting rules");
 		return;
@@ -426,14 +289,14 @@ static void under_traffic(struct tally *t)
 	if (counted != t->early)
 		fails(t, "counters through replacements");
 	slice_free(&s);
-	side_close(&side[0]);
-	side_close(&side[1]);
+	sides_close(side);
 }
 
 /* A program that is not fwjit's stays on the device, and packets meet the rules. */
 static void foreign(struct tally *t)
 {
-	static const struct bpf_insn pass[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS }, { .code = BPF_JMP | BPF_EXIT } };
+	static const struct bpf_insn pass[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS },
+						{ .code = BPF_JMP | BPF_EXIT } };
 	struct side side[2];
 	struct traffic x;
 	struct slice s;
@@ -442,10 +305,12 @@ static void foreign(struct tally *t)
 
 	if (!open_with(t, side, &wall_counting, true))
 		return;
-	if (fd < 0 || bpf_xdp_attach(if_nametoindex(JUDGE_DEV), fd, XDP_FLAGS_DRV_MODE, NULL) ||
+	if (!slice_make(&s, &profile, &caps))
+		fails(t, "no slice of the counting rules");
+	else if (fd < 0 || bpf_xdp_attach(if_nametoindex(JUDGE_DEV), fd, XDP_FLAGS_DRV_MODE, NULL) ||
 	    bpf_xdp_query_id(if_nametoindex(JUDGE_DEV), 0, &id))
 		fails(t, "no foreign program");
-	else if (!slice_make(&s) || slice_attach(&s) != -EBUSY)
+	else if (slice_attach(&s) != -EBUSY)
 		fails(t, "a foreign program was not refused");
 	else if (bpf_xdp_query_id(if_nametoindex(JUDGE_DEV), 0, &after) || after != id)
 		fails(t, "a foreign program was touched");
@@ -455,11 +320,10 @@ static void foreign(struct tally *t)
 			one_frame(t, &x);
 		if (t->early)
 			fails(t, "packets were dropped early without a slice");
-		slice_free(&s);
 	}
+	slice_free(&s);
 	close(fd);
-	side_close(&side[0]);
-	side_close(&side[1]);
+	sides_close(side);
 }
 
 /* ------------------------------------------------------------------ kinds, each in a process of its own */
@@ -473,8 +337,9 @@ static bool own_mounts(void)
 
 static void row(const char *name, const struct tally *t)
 {
-	printf("%-20s %8lu %5lu/%-5lu %10lu %10lu %10lu %10lu %6.1f %% %6lu\n", name, t->rulesets, t->refused, t->parts, t->packets,
-	       t->out, t->dropped, t->early, 100.0 * (t->early - t->lost) / (t->dropped + !t->dropped), t->bad);
+	printf("%-20s %8lu %5lu/%-5lu %10lu %10lu %10lu %10lu %6.1f %% %6lu\n", name, t->rulesets, t->refused, t->parts,
+	       t->packets, t->out, t->dropped, t->early,
+	       100.0 * (t->early - t->lost) / (t->dropped + !t->dropped), t->bad);
 	fflush(stdout);
 }
 
@@ -487,7 +352,8 @@ static void random_rules(struct tally *t, unsigned int kind)
 
 		one_ruleset(t, &wall_kinds[kind], (opt.seed * 1009 + kind) * 1000003 + i);
 		if (t->bad + t->failed != bad)
-			printf("again: --seed %llu --kind %u --only %u --packets %u\n", (unsigned long long)opt.seed, kind, i, opt.packets);
+			printf("again: --seed %llu --kind %u --only %u --packets %u\n", (unsigned long long)opt.seed,
+			       kind, i, opt.packets);
 	}
 }
 
@@ -539,7 +405,8 @@ static int one_kind(unsigned int kind, struct tally *t)
 static void options(int argc, char **argv)
 {
 	static const struct option o[] = {
-		{ "seed", 1, NULL, 's' }, { "rulesets", 1, NULL, 'n' }, { "packets", 1, NULL, 'p' }, { "kind", 1, NULL, 'k' },
+		{ "seed", 1, NULL, 's' }, { "rulesets", 1, NULL, 'n' }, { "packets", 1, NULL, 'p' },
+		{ "kind", 1, NULL, 'k' },
 		{ "only", 1, NULL, 'o' }, { "verbose", 0, NULL, 'v' }, { NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -578,7 +445,8 @@ static const char *missing(void)
 int main(int argc, char **argv)
 {
 	unsigned int kinds = n_random() + n_common() + 2, asked = 0, bad = 0;
-	struct tally *t = mmap(NULL, kinds * sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), sum = { 0 };
+	struct tally *t = mmap(NULL, kinds * sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct tally sum = { 0 };
 	struct ld_probe probe;
 	const char *why;
 
@@ -591,8 +459,8 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	ld_profile(&profile);
-	printf("%-20s %8s %11s %10s %10s %10s %10s %8s %6s\n", "rules", "rulesets", "refused", "packets", "came out", "dropped", "early", "share",
-	       "differ");
+	printf("%-20s %8s %11s %10s %10s %10s %10s %8s %6s\n", "rules", "rulesets", "refused", "packets",
+	       "came out", "dropped", "early", "share", "differ");
 	for (unsigned int kind = 0; kind < kinds; kind++) {
 		int status;
 		pid_t pid;

@@ -33,44 +33,56 @@ struct word { int family; const char *text; };
 static const struct word nft_odd[] = {
 	{ FOR_L3, "ct state new" }, { FOR_L3, "ct state invalid" }, { FOR_L3, "ct state established,related" },
 	{ FOR_L3, "ct state != new" }, { FOR_L3, "ct mark 0" }, { FOR_L3, "ct direction original" },
-	{ FOR_L3, "fib daddr type local" }, { FOR_L3, "fib saddr . iif oif missing" }, { FOR_L3, "fib saddr type != local" },
+	{ FOR_L3, "fib daddr type local" }, { FOR_L3, "fib saddr . iif oif missing" },
+	{ FOR_L3, "fib saddr type != local" },
 	{ FOR_ANY, "limit rate 400000000/second burst 4000000000 packets" },
-	{ FOR_ANY, "limit rate over 400000000/second burst 4000000000 packets" },
-	{ FOR_ANY, "meta mark 7" }, { FOR_ANY, "meta mark != 7" }, { FOR_ANY, "meta pkttype host" },
-	{ FOR_4, "ip saddr @s4" }, { FOR_4, "ip daddr != @s4" }, { FOR_6, "ip6 saddr @s6" }, { FOR_ANY, "tcp dport @p" },
-	{ FOR_4, "ip saddr @d4" }, { FOR_4, "ip daddr @d4" }, { FOR_6, "ip6 saddr @d6" }, { FOR_6, "ip6 daddr != @d6" },
-	{ FOR_4, "ip saddr . tcp dport { 10.1.2.3 . 22, 192.0.2.1 . 53 }" }, { FOR_L3, "tcp option maxseg size 500" },
-	{ FOR_6, "exthdr frag exists" }, { FOR_6, "exthdr hbh missing" },
-	{ FOR_ANY, "quota over 200 kbytes" }, { FOR_ANY, "quota 50 kbytes" }, { FOR_ANY, "numgen inc mod 3 0" },
-	{ FOR_4, "ip saddr & 0.0.0.1 == 1 numgen inc mod 2 1" }, { FOR_4, "ip saddr @q4" }, { FOR_4, "ip saddr != @q4" }, { FOR_4, "ip daddr @q4" },
+	{ FOR_ANY, "limit rate over 400000000/second burst 4000000000 packets" }, { FOR_ANY, "meta mark 7" },
+	{ FOR_ANY, "meta mark != 7" }, { FOR_ANY, "meta pkttype host" }, { FOR_4, "ip saddr @s4" },
+	{ FOR_4, "ip daddr != @s4" }, { FOR_6, "ip6 saddr @s6" }, { FOR_ANY, "tcp dport @p" },
+	{ FOR_4, "ip saddr @d4" }, { FOR_4, "ip daddr @d4" }, { FOR_6, "ip6 saddr @d6" },
+	{ FOR_6, "ip6 daddr != @d6" }, { FOR_4, "ip saddr . tcp dport { 10.1.2.3 . 22, 192.0.2.1 . 53 }" },
+	{ FOR_L3, "tcp option maxseg size 500" }, { FOR_6, "exthdr frag exists" },
+	{ FOR_6, "exthdr hbh missing" }, { FOR_ANY, "quota over 200 kbytes" }, { FOR_ANY, "quota 50 kbytes" },
+	{ FOR_ANY, "numgen inc mod 3 0" }, { FOR_4, "ip saddr & 0.0.0.1 == 1 numgen inc mod 2 1" },
+	{ FOR_4, "ip saddr @q4" }, { FOR_4, "ip saddr != @q4" }, { FOR_4, "ip daddr @q4" },
 };
 
 static const struct word nft_effects[] = {
-	{ FOR_ANY, "meta mark set 7" }, { FOR_4, "ip saddr 10.1.0.0/16 meta mark set 7" }, { FOR_ANY, "tcp dport 22 meta mark set 7" },
-	{ FOR_L3, "tcp dport 53 ct mark set 1" }, { FOR_4, "add @d4 { ip saddr }" }, { FOR_4, "tcp dport 22 update @d4 { ip daddr }" },
+	{ FOR_ANY, "meta mark set 7" }, { FOR_4, "ip saddr 10.1.0.0/16 meta mark set 7" },
+	{ FOR_ANY, "tcp dport 22 meta mark set 7" }, { FOR_L3, "tcp dport 53 ct mark set 1" },
+	{ FOR_4, "add @d4 { ip saddr }" }, { FOR_4, "tcp dport 22 update @d4 { ip daddr }" },
 	{ FOR_6, "udp dport 53 add @d6 { ip6 saddr }" }, { FOR_6, "add @d6 { ip6 daddr }" },
 	{ FOR_4, "ip daddr 10.1.2.3 ip dscp set cs1" }, { FOR_4, "ip daddr 192.0.2.1 ip daddr set 10.1.2.3" },
-	{ FOR_4, "udp dport 1000 ip ttl set 5" }, { FOR_ANY, "tcp dport 80 tcp dport set 22" }, { FOR_L3, "tcp sport 22 meta priority set 1:2" },
-	{ FOR_L3, "ct state vmap { invalid : drop, established : accept }" }, { FOR_ANY, "tcp dport vmap { 22 : accept, 53 : drop }" },
-	{ FOR_4, "ip saddr vmap { 10.1.2.3 : drop, 192.0.2.0/28 : accept }" }, { FOR_ANY, "quota over 300 kbytes drop" },
-	{ FOR_4, "update @q4 { ip saddr quota over 20 kbytes } drop" }, { FOR_ANY, "numgen inc mod 5 vmap { 0 : drop, 1 : accept }" },
+	{ FOR_4, "udp dport 1000 ip ttl set 5" }, { FOR_ANY, "tcp dport 80 tcp dport set 22" },
+	{ FOR_L3, "tcp sport 22 meta priority set 1:2" },
+	{ FOR_L3, "ct state vmap { invalid : drop, established : accept }" },
+	{ FOR_ANY, "tcp dport vmap { 22 : accept, 53 : drop }" },
+	{ FOR_4, "ip saddr vmap { 10.1.2.3 : drop, 192.0.2.0/28 : accept }" },
+	{ FOR_ANY, "quota over 300 kbytes drop" },
+	{ FOR_4, "update @q4 { ip saddr quota over 20 kbytes } drop" },
+	{ FOR_ANY, "numgen inc mod 5 vmap { 0 : drop, 1 : accept }" },
 };
 
 static const struct word ipt_odd[] = {
-	{ FOR_ANY, "-m conntrack --ctstate NEW" }, { FOR_ANY, "-m conntrack ! --ctstate NEW,ESTABLISHED" }, { FOR_ANY, "-m state --state INVALID" },
-	{ FOR_ANY, "-m mark --mark 7" }, { FOR_ANY, "-m mark ! --mark 7" }, { FOR_ANY, "-m addrtype --dst-type LOCAL" },
-	{ FOR_ANY, "-m addrtype ! --src-type LOCAL" }, { FOR_ANY, "-m length --length 40:80" }, { FOR_4, "-m ttl --ttl-gt 5" },
-	{ FOR_6, "-m hl --hl-lt 9" }, { FOR_ANY, "-m pkttype --pkt-type unicast" }, { FOR_ANY, "-m dscp --dscp 0" }, { FOR_ANY, "-m tos --tos 16" },
-	{ FOR_4, "-m iprange --src-range 10.1.2.3-10.1.3.4" }, { FOR_ANY, "-m mac --mac-source 02:00:00:00:00:09" },
-	{ FOR_ANY, "-m comment --comment x" }, { FOR_ANY, "-m statistic --mode nth --every 3 --packet 0" }, { FOR_4, "-m u32 --u32 12=0x0a010203" },
-	{ FOR_ANY, "-m quota --quota 100000" }, { FOR_ANY, "-m recent --set --name w --rsource" }, { FOR_ANY, "-m recent --rcheck --name w --rsource" },
-	{ FOR_6, "-m frag --fragmore" }, { FOR_6, "-m ipv6header --soft --header hop" },
+	{ FOR_ANY, "-m conntrack --ctstate NEW" }, { FOR_ANY, "-m conntrack ! --ctstate NEW,ESTABLISHED" },
+	{ FOR_ANY, "-m state --state INVALID" }, { FOR_ANY, "-m mark --mark 7" },
+	{ FOR_ANY, "-m mark ! --mark 7" }, { FOR_ANY, "-m addrtype --dst-type LOCAL" },
+	{ FOR_ANY, "-m addrtype ! --src-type LOCAL" }, { FOR_ANY, "-m length --length 40:80" },
+	{ FOR_4, "-m ttl --ttl-gt 5" }, { FOR_6, "-m hl --hl-lt 9" },
+	{ FOR_ANY, "-m pkttype --pkt-type unicast" }, { FOR_ANY, "-m dscp --dscp 0" },
+	{ FOR_ANY, "-m tos --tos 16" }, { FOR_4, "-m iprange --src-range 10.1.2.3-10.1.3.4" },
+	{ FOR_ANY, "-m mac --mac-source 02:00:00:00:00:09" }, { FOR_ANY, "-m comment --comment x" },
+	{ FOR_ANY, "-m statistic --mode nth --every 3 --packet 0" }, { FOR_4, "-m u32 --u32 12=0x0a010203" },
+	{ FOR_ANY, "-m quota --quota 100000" }, { FOR_ANY, "-m recent --set --name w --rsource" },
+	{ FOR_ANY, "-m recent --rcheck --name w --rsource" }, { FOR_6, "-m frag --fragmore" },
+	{ FOR_6, "-m ipv6header --soft --header hop" },
 };
 
 static const struct word ipt_effects[] = {
 	{ FOR_4, "-s 10.1.0.0/16 -j MARK --set-mark 7" }, { FOR_ANY, "-p tcp --dport 22 -j MARK --set-mark 7" },
-	{ FOR_ANY, "-p udp --dport 53 -j CONNMARK --set-mark 1" }, { FOR_ANY, "-p tcp --sport 22 -j CLASSIFY --set-class 1:2" },
-	{ FOR_ANY, "-m recent --name w --set" }, { FOR_ANY, "-p udp -j NFQUEUE --queue-bypass" },
+	{ FOR_ANY, "-p udp --dport 53 -j CONNMARK --set-mark 1" },
+	{ FOR_ANY, "-p tcp --sport 22 -j CLASSIFY --set-class 1:2" }, { FOR_ANY, "-m recent --name w --set" },
+	{ FOR_ANY, "-p udp -j NFQUEUE --queue-bypass" },
 };
 
 static const char *word(struct rng *r, const struct word *list, size_t n, int fits)
@@ -106,7 +118,7 @@ static bool starts(const char *s, const char *with)
 
 static void nft_base(struct adapt *d, const char *line)
 {
-	static const int l3[] = { -390, -301, -300, -150, -101, -100, -99, -1, 0, 0, 0, 1, 10, 97, 98, 99, 100, 101, 300 };
+	static const int l3[] = { -390, -301, -300, -150, -101, -100, -99, -1, 0, 0, 0, 1, 10, 97, 98, 99, 100, 101 };
 	const char *prio = strstr(line, "priority 0;");
 	bool netdev = strstr(line, "hook ingress");
 	bool drop = strstr(line, "policy drop") && rng_chance(d->r, 50);
@@ -123,8 +135,10 @@ static void nft_line(struct adapt *d, const char *line)
 	if (sscanf(line, "table %7s t {", family) == 1) {
 		bool netdev = starts(family, "netdev");
 
-		d->fits = (netdev ? 0 : 1 << FOR_L3) | (strcmp(family, "ip6") ? 1 << FOR_4 : 0) | (strcmp(family, "ip") ? 1 << FOR_6 : 0);
-		strbuf_add(&d->out, "table %s t%u {\n%s", family, d->number, d->k->odd || d->k->effects ? nft_sets : "");
+		d->fits = netdev ? 0 : 1 << FOR_L3;
+		d->fits |= (strcmp(family, "ip6") ? 1 << FOR_4 : 0) | (strcmp(family, "ip") ? 1 << FOR_6 : 0);
+		strbuf_add(&d->out, "table %s t%u {\n%s", family, d->number,
+			   d->k->odd || d->k->effects ? nft_sets : "");
 	} else if (starts(line, "type filter")) {
 		nft_base(d, line);
 	} else if (starts(line, "chain") || starts(line, "}")) {
@@ -138,7 +152,7 @@ static void nft_line(struct adapt *d, const char *line)
 	}
 }
 
-/* A rule of an iptables text: -A CHAIN, what is not understood, the rest. Chains c1 and c2 of a second text are d1, d2. */
+/* A rule of an iptables text: -A CHAIN, what is not understood, the rest. Chains c1, c2 of a second text are d1, d2. */
 static void ipt_rule(struct adapt *d, const char *line, bool second)
 {
 	const char *rest = strchr(line + 3, ' ');
@@ -209,10 +223,12 @@ static void ipt_table(struct adapt *d, enum judge_tool tool, const char *table, 
 
 static void add_ipt(struct adapt d, struct wall *w, enum judge_tool tool)
 {
-	d.fits = tool == JUDGE_IPT || tool == JUDGE_IPT_NFT ? 1 << FOR_4 : 1 << FOR_6;
+	bool v6 = tool == JUDGE_IP6T || tool == JUDGE_IP6T_NFT;
+
+	d.fits = v6 ? 1 << FOR_6 : 1 << FOR_4;
 	ipt_table(&d, tool, "filter", false);
 	if (rng_chance(d.r, 40))
-		ipt_table(&d, tool == JUDGE_IPT_NFT ? JUDGE_IPT : tool == JUDGE_IP6T_NFT ? JUDGE_IP6T : tool, "raw", true);
+		ipt_table(&d, v6 ? JUDGE_IP6T : JUDGE_IPT, "raw", true);
 	if (rng_chance(d.r, 40))
 		ipt_table(&d, tool, "mangle", false);
 	part_add(w, tool, d.out.s);
@@ -222,11 +238,14 @@ static void add_nat(struct adapt d, struct wall *w)
 {
 	static const char *const nft[] = {
 		"table ip nat { chain p { type nat hook prerouting priority %d; ip daddr 192.0.2.1 dnat to 10.0.0.1\n"
-		"ip daddr 10.1.2.3 dnat to 8.8.8.8\ntcp dport 22 dnat to 10.1.2.3:53\nudp dport 53 redirect to :1000\n}\n"
+		"ip daddr 10.1.2.3 dnat to 8.8.8.8\ntcp dport 22 dnat to 10.1.2.3:53\n"
+		"udp dport 53 redirect to :1000\n}\n"
 		"chain i { type nat hook input priority 100; ip saddr 10.1.2.3 snat to 10.0.0.9\n}\n}\n",
-		"table ip6 nat { chain p { type nat hook prerouting priority %d; ip6 daddr 2001:db8::1 dnat to fd02::2\n"
-		"ip6 daddr fd02::2 dnat to 2001:db8::2\ntcp dport 80 drop\n}\n}\n",
-		"table inet nat { chain p { type nat hook prerouting priority %d; tcp dport 443 dnat ip to 10.0.0.1\n}\n}\n",
+		"table ip6 nat { chain p { type nat hook prerouting priority %d;\n"
+		"ip6 daddr 2001:db8::1 dnat to fd02::2\nip6 daddr fd02::2 dnat to 2001:db8::2\n"
+		"tcp dport 80 drop\n}\n}\n",
+		"table inet nat { chain p { type nat hook prerouting priority %d;\n"
+		"tcp dport 443 dnat ip to 10.0.0.1\n}\n}\n",
 	};
 
 	for (size_t i = 0; i < N(nft); i++) {
@@ -238,7 +257,9 @@ static void add_nat(struct adapt d, struct wall *w)
 		}
 	}
 	if (rng_chance(d.r, 40))
-		part_add(w, JUDGE_IPT, "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -d 192.0.2.1 -j DNAT --to-destination 10.1.2.3\n"
+		part_add(w, JUDGE_IPT,
+			 "*nat\n:PREROUTING ACCEPT [0:0]\n"
+			 "-A PREROUTING -d 192.0.2.1 -j DNAT --to-destination 10.1.2.3\n"
 			 "-A PREROUTING -p udp --dport 53 -j REDIRECT --to-ports 1000\nCOMMIT\n");
 }
 
@@ -279,16 +300,19 @@ void wall_make(struct arena *a, struct rng *r, const struct wall_kind *k, struct
 
 static char blocklist[] =
 	"table inet f {\nset b { type ipv4_addr; flags interval; elements = { 10.1.0.0/16, 192.0.2.0/28 }; }\n"
-	"chain i {\ntype filter hook input priority 0; policy accept;\nip saddr @b counter drop\nip saddr 172.16.0.0/12 drop\n"
+	"chain i {\ntype filter hook input priority 0; policy accept;\n"
+	"ip saddr @b counter drop\nip saddr 172.16.0.0/12 drop\n"
 	"ct state established,related accept\ntcp dport { 22, 443 } counter accept\n}\n"
 	"chain f {\ntype filter hook forward priority 0; policy accept;\nip saddr 10.128.0.0/9 counter drop\n"
 	"ip6 saddr fd00::/8 counter drop\nudp dport 53 drop\n}\n}\n";
 static char closed4[] =
-	"*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
+	"*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\n"
+	"-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
 	"-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -p udp -m multiport --dports 53,1000:2000 -j ACCEPT\n"
 	"-A INPUT -s 10.0.0.0/8 -j DROP\nCOMMIT\n";
 static char closed6[] =
-	"*filter\n:INPUT DROP [0:0]\n-A INPUT -p ipv6-icmp -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n";
+	"*filter\n:INPUT DROP [0:0]\n-A INPUT -p ipv6-icmp -j ACCEPT\n"
+	"-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n";
 static char raw4[] =
 	"*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 172.16.0.0/12 -j DROP\n"
 	"-A PREROUTING -p tcp -m tcp --tcp-flags SYN,FIN SYN,FIN -j DROP\n"
@@ -298,8 +322,9 @@ static char ingress[] =
 	"udp dport 53 counter drop\nip6 saddr 2001:db8::/127 counter drop\n}\n}\n";
 /* Who only asks the set uses up its elements' quota. */
 static char quota_set[] =
-	"table ip f {\nset q { type ipv4_addr; size 64; flags dynamic; quota over 9 kbytes; elements = { 10.1.2.3, 192.0.2.1 }; }\n"
-	"chain i {\ntype filter hook input priority 0; policy accept;\nip saddr @q drop\nudp dport 1000-65535 counter drop\n}\n}\n";
+	"table ip f {\nset q { type ipv4_addr; size 64; flags dynamic; quota over 9 kbytes;\n"
+	"elements = { 10.1.2.3, 192.0.2.1 }; }\nchain i {\ntype filter hook input priority 0; policy accept;\n"
+	"ip saddr @q drop\nudp dport 1000-65535 counter drop\n}\n}\n";
 
 const struct wall_common wall_common[] = {
 	{ "a blocklist", true, { 1, { { JUDGE_NFT, blocklist } } } },
@@ -310,11 +335,12 @@ const struct wall_common wall_common[] = {
 };
 
 static char counting_inet[] =
-	"table inet f {\nchain i {\ntype filter hook input priority 0; policy accept;\nip saddr 10.1.0.0/16 counter drop\n"
-	"tcp dport 22 counter drop\n}\nchain f {\ntype filter hook forward priority 0; policy accept;\n"
+	"table inet f {\nchain i {\ntype filter hook input priority 0; policy accept;\n"
+	"ip saddr 10.1.0.0/16 counter drop\ntcp dport 22 counter drop\n}\n"
+	"chain f {\ntype filter hook forward priority 0; policy accept;\n"
 	"ip saddr 192.0.2.0/28 counter drop\nip6 saddr 2001:db8::/32 counter drop\n}\n}\n";
 static char counting_ip[] =
-	"table ip p {\nchain p {\ntype filter hook prerouting priority -300; policy accept;\nudp sport 53 counter drop\n"
-	"ct state invalid accept\n}\n}\n";
+	"table ip p {\nchain p {\ntype filter hook prerouting priority -300; policy accept;\n"
+	"udp sport 53 counter drop\nct state invalid accept\n}\n}\n";
 
 const struct wall wall_counting = { 2, { { JUDGE_NFT, counting_inet }, { JUDGE_NFT, counting_ip } } };
