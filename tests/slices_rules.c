@@ -236,17 +236,19 @@ static void add_ipt(struct adapt d, struct wall *w, enum judge_tool tool)
 
 static void add_nat(struct adapt d, struct wall *w)
 {
-	static const char *const nft[] = {
+	static const char v4[] =
 		"table ip nat { chain p { type nat hook prerouting priority %d; ip daddr 192.0.2.1 dnat to 10.0.0.1\n"
 		"ip daddr 10.1.2.3 dnat to 8.8.8.8\ntcp dport 22 dnat to 10.1.2.3:53\n"
 		"udp dport 53 redirect to :1000\n}\n"
-		"chain i { type nat hook input priority 100; ip saddr 10.1.2.3 snat to 10.0.0.9\n}\n}\n",
+		"chain i { type nat hook input priority 100; ip saddr 10.1.2.3 snat to 10.0.0.9\n}\n}\n";
+	static const char v6[] =
 		"table ip6 nat { chain p { type nat hook prerouting priority %d;\n"
 		"ip6 daddr 2001:db8::1 dnat to fd02::2\nip6 daddr fd02::2 dnat to 2001:db8::2\n"
-		"tcp dport 80 drop\n}\n}\n",
+		"tcp dport 80 drop\n}\n}\n";
+	static const char both[] =
 		"table inet nat { chain p { type nat hook prerouting priority %d;\n"
-		"tcp dport 443 dnat ip to 10.0.0.1\n}\n}\n",
-	};
+		"tcp dport 443 dnat ip to 10.0.0.1\n}\n}\n";
+	const char *const nft[] = { v4, v6, both };
 
 	for (size_t i = 0; i < N(nft); i++) {
 		struct strbuf s = { .arena = d.a };
