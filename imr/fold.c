@@ -238,6 +238,8 @@ static void add_test(struct fold *d, const struct imr_insn *test, uint32_t v, st
 	const bool joined = !known || pset_and(w->imr, &s, &st->s, bits);
 	struct step *t;
 
+	if (w->vals.v[v].i.op == OP_LD && w->vals.v[v].i.type == T_NAME)
+		pset_of_name(w->imr, &s);
 	if (pset_truth(&s, bits) == PSET_NEVER) {
 		d->never = true;
 		return;
@@ -272,8 +274,6 @@ static void fold_test(struct fold *d, const struct step *in)
 	}
 	while (val_peel(vs, &v, &s))
 		;
-	if (vs->v[v].i.op == OP_LD && imr_fields[vs->v[v].i.field].type == T_NAME)
-		pset_of_name(d->w.imr, &s);
 	switch (val_truth(vs, v, &s)) {
 	case PSET_NEVER:
 		d->never = true;

@@ -156,11 +156,14 @@ static void count_uses(struct hoist *h, uint32_t rule)
 	if (r->n > h->most)
 		h->most = r->n;
 	for (uint32_t k = 0; k < r->n; k++) {
-		struct use *u = pass_is_value(r->insn[k].op) ? &h->use[node_of(h, &r->insn[k])] : NULL;
+		uint32_t v;
 
-		if (u && u->last != rule + 1) {
-			u->rules++;
-			u->last = rule + 1;
+		if (!pass_is_value(r->insn[k].op))
+			continue;
+		v = node_of(h, &r->insn[k]);	/* may move h->use */
+		if (h->use[v].last != rule + 1) {
+			h->use[v].rules++;
+			h->use[v].last = rule + 1;
 		}
 	}
 }

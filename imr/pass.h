@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the passes share, private to imr/: sets of values that a test lets pass, values as nodes in canonical form, the
- * rule as a list of steps over them, and facts that hold where a rule begins. opt.c has their order.
+ * rule as a list of steps over them, and facts that hold where a rule begins. docs/PASSES.md says what is canonical.
  */
 #ifndef FWJIT_PASS_H
 #define FWJIT_PASS_H

@@ -385,7 +385,7 @@ static bool peel_and(struct vals *vs, const struct val *v, struct pset *s)
 	u128 all = vs->v[v->i.a].bits, low = all & ~v->i.imm;
 	unsigned int n = 0;
 
-	if (!is_low_bits(all) || !is_low_bits(low))
+	if (!is_low_bits(low))
 		return false;
 	while (low_bits(n) < low)
 		n++;

@@ -222,6 +222,11 @@ static void gen_load(struct gen *g)
 		gen_raw(g);
 		return;
 	}
+	if (rng_chance(&g->r, 3)) {
+		strbuf_add(&g->out, "\t%%%u =u8 tcpopt %s, %u\n", g->n_val, rng_chance(&g->r, 50) ? "th" : "tx", 1 + rng_below(&g->r, 4));
+		add_value(g, rng_below(&g->r, 3), T_U8);
+		return;
+	}
 	if (rng_chance(&g->r, 15) || (g->hook == HOOK_EARLY_L3 && (f == F_META_OIF || f == F_META_OIFNAME || f == F_META_MARK)))
 		f = F_META_NFPROTO;
 	strbuf_add(&g->out, "\t%%%u =%s ld %s\n", g->n_val, imr_types[imr_fields[f].type].name, imr_fields[f].name);
