@@ -63,7 +63,8 @@ static void trim(const struct dead *d, struct steps *l)
 	struct imr_insn end = l->s[l->n - 1].i;
 	const uint32_t way = end_way(d, &end);
 
-	while (l->n > 1 && pass_may(l->s[l->n - 2].i.op, LAW_COMMUTE | LAW_DROP) && else_way(d, &l->s[l->n - 2].i) == way)
+	while (l->n > 1 && pass_may(l->s[l->n - 2].i.op, LAW_COMMUTE | LAW_DROP) &&
+	       else_way(d, &l->s[l->n - 2].i) == way)
 		l->n--;
 	l->s[l->n - 1].i = end;
 }

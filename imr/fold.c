@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tests in one form. What the hook promises is a constant and decides; a test that earlier ones have decided goes, and one
- * that cannot pass ends its rule; tests of one value that leave to one place are one test; and tests that may change
- * places stand in the order of the header. So two rules that ask the same, in any order and spelling, become one text.
+ * Tests in one form. What the hook promises is a constant and decides; a test that earlier ones have decided goes, and
+ * one that cannot pass ends its rule; tests of one value that leave to one place are one test; and tests that may
+ * change places stand in the order of the header. So two rules that ask the same, in any order and spelling, become one
+ * text.
  */
 #include <stdlib.h>
 

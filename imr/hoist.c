@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Loads shared, and taken apart again. hoist: each load that a chain's rules make is made once, in the chain's entry, and
- * so is what two rules or more compute from it; entries are in the order of the header, whatever rule came first. sink is
- * its inverse, so that every pass between them sees rules that stand alone. Loads are total: neither changes a meaning.
+ * Loads shared, and taken apart again. hoist: each load that a chain's rules make is made once, in the chain's entry,
+ * and so is what two rules or more compute from it; entries are in the order of the header, whatever rule came first.
+ * sink is its inverse, so that every pass between them sees rules that stand alone. Loads are total: neither changes a
+ * meaning.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Base chains without jumps: the body of a called chain stands where it is called, and what returned goes on to a later
- * rule. So every later pass, every slice and every backend sees one list with forward exits. A chain that would grow past
- * the budget keeps its jumps, and the backend names them. Entries are empty here: sink ran before.
+ * rule. So every later pass, every slice and every backend sees one list with forward exits. A chain that would grow
+ * past the budget keeps its jumps, and the backend names them. Entries are empty here: sink ran before.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The passes, in order. Each one leaves a program that means the same, and the verifier looks at it after every pass, so
- * that a broken program has a culprit. docs/PASSES.md says what each promises.
+ * The passes, in order. Each one leaves a program that means the same, and the verifier looks at it after every pass,
+ * so that a broken program has a culprit. docs/PASSES.md says what each promises.
  */
 #include <string.h>
 

@@ -2,8 +2,8 @@
 /*
  * Bytes become fields. Every frontend loads what its tool loads: two bytes of an address, both ports at once, a byte of
  * the header under a mask. Here they become the fields that they are, and a test of several fields a test of each, so
- * that equal meanings read alike. A field denotes its bytes whatever the packet is, so names need no proof; where a load
- * grows or is split, the bytes must be known to be there, because a load of bytes that are not all there yields 0.
+ * that equal meanings read alike. A field denotes its bytes whatever the packet is, so names need no proof; where a
+ * load grows or is split, the bytes must be known to be there, because a load of bytes that are not all there yields 0.
  */
 #include "pass.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Values as nodes. Equal values are one node, and a node is in canonical form: xor outside shr outside and, no operation
- * that changes nothing, no operation on a constant. What a test asks of such a value it can often ask of the value
- * underneath (val_peel), which is how a masked load becomes a prefix and a host-order number a field.
+ * Values as nodes. Equal values are one node, and a node is in canonical form: xor outside shr outside and, no
+ * operation that changes nothing, no operation on a constant. What a test asks of such a value it can often ask of the
+ * value underneath (val_peel), which is how a masked load becomes a prefix and a host-order number a field.
  */
 #include <assert.h>
 #include <string.h>
@@ -186,7 +186,8 @@ static int cmp_leaf(const struct imr_insn *a, const struct imr_insn *b)
 	if (b->field != F_RAW)
 		y = (struct imr_insn){ .base = imr_fields[b->field].base, .off = imr_fields[b->field].off,
 				       .len = imr_fields[b->field].len };
-	d = cmp_u128((u128)x.base << 32 | (uint32_t)x.off << 16 | x.len, (u128)y.base << 32 | (uint32_t)y.off << 16 | y.len);
+	d = cmp_u128((u128)x.base << 32 | (uint32_t)x.off << 16 | x.len,
+		     (u128)y.base << 32 | (uint32_t)y.off << 16 | y.len);
 	return d ? d : cmp_u128(a->field, b->field);
 }
 
