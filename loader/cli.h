@@ -33,6 +33,8 @@ struct cli {
 	unsigned int n_file, n_dev, n_packet;
 	const char *target, *caps, *engine, *from, *pcap, *pass;
 	enum cli_dump dump;
+	struct caps own_caps;		/* what trying showed, once probed: plan_caps */
+	bool probed;
 	bool json, handles, stateless, terse, numeric, check_only, all, slice, snapshot, generic, foreground;
 };
 
@@ -102,9 +104,16 @@ int verb_dump(struct cli *c);
 int verb_probe(struct cli *c);
 int verb_detach(struct cli *c);
 int verb_watch(struct cli *c);
+/* What the last apply is responsible for; zeroed before the first. */
+struct applied {
+	uint64_t fingerprint;	/* of all that the programs were made from */
+	uint32_t n;
+	char (*id)[64];		/* malloc'ed: the attachments that are in step */
+};
 /* apply's steps, which watch repeats: plan, load and attach every device. With a gate the programs come with it shut.
- * Nothing is done where *fingerprint (if not NULL) says that the programs are those of the last time. */
-int apply_once(struct cli *c, bool gate, uint64_t *fingerprint);
+ * Where ret says that the programs would be those of the last time they are left as they are. A slice of ours on a device
+ * that has no place in the plan any more is shut, or detached if it has no gate. */
+int apply_once(struct cli *c, bool gate, struct applied *ret);
 /* The watcher; tells its first status to ready_fd (-1: nobody) and leaves the terminal then. */
 int watch_run(struct cli *c, int ready_fd);
 

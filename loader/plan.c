@@ -72,10 +72,14 @@ int plan_caps(struct cli *c, struct caps *ret)
 	*ret = (struct caps){ 0 };
 	if (c->caps)
 		return caps_named(c->caps, ret) || caps_parse(c, c->caps, ret) ? 0 : EXIT_INPUT;
-	struct ld_probe *p = arena_alloc(c->arena, sizeof(*p));
+	if (!c->probed) {
+		struct ld_probe *p = arena_alloc(c->arena, sizeof(*p));
 
-	ld_probe(p);
-	*ret = p->caps;
+		ld_probe(p);
+		c->own_caps = p->caps;
+		c->probed = true;
+	}
+	*ret = c->own_caps;
 	return 0;
 }
 
@@ -208,6 +212,15 @@ static void refuse_hooks(struct cli *c, const struct imr *imr)
 	}
 }
 
+static bool rule_drops(const struct imr_rule *r)
+{
+	for (uint32_t j = 0; j < r->n; j++)
+		if (r->insn[j].op == OP_DROP ||
+		    (imr_ops[r->insn[j].op].class == CLASS_TEST && r->insn[j].els == ELSE_DROP))
+			return true;
+	return false;
+}
+
 static bool has_drop(const struct imr *placed)
 {
 	for (uint32_t i = 0; i < placed->n; i++) {
@@ -216,19 +229,9 @@ static bool has_drop(const struct imr *placed)
 		if (ch->policy == OP_DROP)
 			return true;
 		for (uint32_t k = 0; k < ch->n; k++)
-			for (uint32_t j = 0; j < ch->rule[k].n; j++)
-				if (ch->rule[k].insn[j].op == OP_DROP || ch->rule[k].insn[j].els == ELSE_DROP)
-					return true;
+			if (rule_drops(&ch->rule[k]))
+				return true;
 	}
-	return false;
-}
-
-static bool rule_drops(const struct imr_rule *r)
-{
-	for (uint32_t j = 0; j < r->n; j++)
-		if (r->insn[j].op == OP_DROP ||
-		    (imr_ops[r->insn[j].op].class == CLASS_TEST && r->insn[j].els == ELSE_DROP))
-			return true;
 	return false;
 }
 
@@ -257,10 +260,6 @@ int plan_place(struct cli *c, struct plan *p, const struct imr_env *env, struct 
 	placed = p->in.live ? imr_place_slice(p->in.imr, env) : imr_place_ingress(p->in.imr, env);
 	if (!placed)
 		return EXIT_INEXACT;
-	placed->diags = c->diags;
-	if (!imr_optimise(placed, NULL))
-		return EXIT_INPUT;
-	imr_number(placed);
 	ret->placed = placed;
 	return be_compile(placed, p->target, &p->caps, &opts, &ret->prog) ? 0 : EXIT_INEXACT;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * apply: everything is compiled and loaded before anything is attached; what a failed step had newly attached is taken
- * back. Without -f the slice is kept in step by a resident `watch`, unless --snapshot says not to.
+ * apply: everything is compiled and loaded before anything is attached, and then all devices or none. Without -f the slice is kept in step by a resident `watch`, unless --snapshot says not to.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -80,13 +80,18 @@ static uint32_t count_notes(const struct cli *c)
 	return n;
 }
 
+static const char *id_of(struct cli *c, const struct plan *p, uint32_t i)
+{
+	return arena_printf(c->arena, "%s-%s", p->target->name, p->dev[i].env.dev);
+}
+
 static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 {
 	struct strbuf out = { .arena = c->arena };
 
 	for (uint32_t i = 0; i < p->n; i++) {
 		const struct plan_dev *d = &p->dev[i];
-		const char *id = arena_printf(c->arena, "%s-%s", p->target->name, d->env.dev);
+		const char *id = id_of(c, p, i);
 
 		if (c->json) {
 			strbuf_add(&out, "{\"id\":");
@@ -142,7 +147,48 @@ static uint64_t print_of(struct cli *c, const struct plan *p)
 	return h;
 }
 
-int apply_once(struct cli *c, bool gate, uint64_t *fingerprint)
+static bool planned(struct cli *c, const struct plan *p, const char *id)
+{
+	for (uint32_t i = 0; i < p->n; i++)
+		if (!strcmp(id_of(c, p, i), id))
+			return true;
+	return false;
+}
+
+/* A slice that the live rules no longer give reason for must not go on dropping. */
+static int retire(struct cli *c, const struct plan *p)
+{
+	struct ld_state *st = NULL;
+	uint32_t n = 0;
+	int r = ld_state_list(c->arena, c->diags, &st, &n);
+
+	for (uint32_t i = 0; i < n && !r; i++) {
+		struct meta m;
+
+		if (st[i].gone || planned(c, p, st[i].id) || meta_decode(c, &st[i], &m) || !m.live)
+			continue;
+		if (ld_state_gate(st[i].id, 0))
+			r = ld_detach(c->diags, st[i].id);
+	}
+	return r ? exit_of(r) : 0;
+}
+
+static int remember(struct cli *c, const struct plan *p, struct applied *ret)
+{
+	char (*id)[64] = realloc(ret->id, (p->n + 1) * sizeof(*id));
+
+	if (!id) {
+		diag_add(c->diags, DIAG_ERROR, NULL, "%s", strerror(ENOMEM));
+		return EXIT_INPUT;
+	}
+	for (uint32_t i = 0; i < p->n; i++)
+		snprintf(id[i], sizeof(id[i]), "%s", id_of(c, p, i));
+	ret->id = id;
+	ret->n = p->n;
+	return 0;
+}
+
+int apply_once(struct cli *c, bool gate, struct applied *ret)
 {
 	struct plan p = { .gate = gate };
 	int r = plan_make(c, &p);
@@ -151,14 +197,17 @@ int apply_once(struct cli *c, bool gate, uint64_t *fingerprint)
 	if (r || c->check_only)
 		return r;
 	is = print_of(c, &p);
-	if (fingerprint && *fingerprint == is)
+	if (ret->fingerprint == is)
 		return 0;
 	r = commit(c, &p);
+	if (!r && p.in.live && !c->n_dev)
+		r = retire(c, &p);
+	if (!r)
+		r = remember(c, &p, ret);
 	if (r)
 		return r;
 	say(c, &p, count_notes(c));
-	if (fingerprint)
-		*fingerprint = is;
+	ret->fingerprint = is;
 	return 0;
 }
 
@@ -189,6 +238,7 @@ static int start_watch(struct cli *c)
 
 int verb_apply(struct cli *c)
 {
+	struct applied done = { 0 };
 	bool live = !c->n_file;
 	int r, said;
 
@@ -198,7 +248,8 @@ int verb_apply(struct cli *c)
 	}
 	if (live && !c->snapshot && !c->check_only)
 		return c->foreground ? verb_watch(c) : start_watch(c);
-	r = apply_once(c, false, NULL);
+	r = apply_once(c, false, &done);
+	free(done.id);
 	said = cli_diags(c, live ? DIAG_ERROR : DIAG_UNSUPPORTED);
 	if (!r && live && !c->check_only && !c->json)
 		printf("snapshot: true of the rules, addresses and routes as they are now; a change of any of them makes it "

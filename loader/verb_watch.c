@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,9 +43,10 @@ struct watch {
 	const struct cli *base;
 	struct ld_watch kernel;
 	struct ld_jiffies clock;
-	uint64_t fingerprint, legacy;
+	struct applied applied;
+	uint64_t legacy;
 	bool in_step;
-	uint32_t ours;		/* attachments at the last look */
+	uint32_t ours;		/* of applied's, at the last look */
 	struct stats stats;
 };
 
@@ -58,21 +60,29 @@ static struct cli *begin_round(const struct watch *w, struct cli *c, struct diag
 	return c;
 }
 
-/* Opens for a while, or shuts, the gate of every live attachment of ours; their number. */
+/* Opens for a while, or shuts, the gates of what is in step; how many of them are still there. */
 static uint32_t set_gates(const struct watch *w, bool open)
 {
 	uint64_t value = open ? ld_jiffies_in(&w->clock, OPEN_MS) : 0;
+	uint32_t there = 0;
+
+	for (uint32_t i = 0; i < w->applied.n; i++)
+		there += !ld_state_gate(w->applied.id[i], value);
+	return there;
+}
+
+/* Is anything of ours attached, if only with its gate shut? */
+static bool attached(const struct watch *w)
+{
 	struct ld_state *st = NULL;
-	uint32_t n = 0, ours = 0;
 	struct diags ds;
+	uint32_t n = 0;
 	struct cli c;
 
 	begin_round(w, &c, &ds);
-	if (!ld_state_list(c.arena, c.diags, &st, &n))
-		for (uint32_t i = 0; i < n; i++)
-			ours += !st[i].gone && !ld_state_gate(st[i].id, value);
+	ld_state_list(c.arena, c.diags, &st, &n);
 	arena_free(c.arena);
-	return ours;
+	return n > 0;
 }
 
 static uint64_t legacy_hash(const struct watch *w)
@@ -94,7 +104,7 @@ static int apply_round(struct watch *w)
 	int r;
 
 	begin_round(w, &c, &ds);
-	r = apply_once(&c, true, &w->fingerprint);
+	r = apply_once(&c, true, &w->applied);
 	if (r)
 		cli_diags(&c, DIAG_ERROR);
 	arena_free(c.arena);
@@ -133,8 +143,9 @@ static void change(struct watch *w)
 /* Until a signal, or until somebody has detached all that was attached. */
 static int follow(struct watch *w)
 {
+	bool had = w->ours;
+
 	while (!ended) {
-		uint32_t had = w->ours;
 		int r = ld_watch_wait(&w->kernel, POLL_MS);
 
 		if (r < 0 && r != -EINTR)
@@ -143,8 +154,9 @@ static int follow(struct watch *w)
 			change(w);
 		else
 			w->ours = set_gates(w, w->in_step);
-		if (had && !w->ours)
+		if (w->applied.n ? !w->ours : had && !attached(w))
 			break;
+		had = had || w->ours;
 	}
 	return 0;
 }
@@ -179,6 +191,7 @@ int watch_run(struct cli *c, int ready_fd)
 	sigaction(SIGINT, &sa, NULL);
 	/* Listening starts before the rules are read, so that no change falls between. */
 	r = ld_watch_open(c->diags, &w.kernel);
+	plan_caps(c, &c->own_caps);	/* once, not in every round with the gates shut */
 	if (!r)
 		r = ld_jiffies_open(c->diags, &w.clock);
 	r = r ? EXIT_RIGHTS : step(&w);
@@ -192,6 +205,7 @@ int watch_run(struct cli *c, int ready_fd)
 	}
 	ld_watch_close(&w.kernel);
 	ld_jiffies_close(&w.clock);
+	free(w.applied.id);
 	return r;
 }
 

@@ -107,9 +107,8 @@ bool slice_make(struct slice *s, const struct imr_profile *p, const struct caps 
 	if (!s->optimised || !imr_optimise(s->optimised, NULL))
 		return false;
 	s->placed = imr_place_slice(s->optimised, &s->env);
-	if (!s->placed || !imr_optimise(s->placed, NULL))
+	if (!s->placed)
 		return false;
-	imr_number(s->placed);
 	opts.ifindex = s->env.ifindex;
 	memcpy(opts.mac, s->env.mac, sizeof(opts.mac));
 	return be_compile(s->placed, be_target_find("xdp"), caps, &opts, &s->prog) &&

@@ -127,10 +127,6 @@ int subject_compile(struct subject *s, bool load)
 	s->placed = s->exact ? imr_place_ingress(imr, &s->env) : imr_place_slice(imr, &s->env);
 	if (!s->placed)
 		return -1;
-	s->placed->diags = &s->diags;
-	if (!imr_optimise(s->placed, NULL))
-		return -1;
-	imr_number(s->placed);
 	for (const struct be_cap_info *k = be_caps_info; k->key; k++)
 		be_caps_set(&caps, k->key, true);
 	opts.ifindex = s->env.ifindex;

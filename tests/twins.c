@@ -65,8 +65,7 @@ static void compile(struct side *s)
 	for (const struct be_cap_info *k = be_caps_info; k->key; k++)
 		be_caps_set(&caps, k->key, true);
 	s->placed = imr_place_slice(s->imr, &env);
-	ck_assert_msg(s->placed && imr_optimise(s->placed, NULL), "%s", said());
-	imr_number(s->placed);
+	ck_assert_msg(s->placed, "%s", said());
 	s->compiled = be_compile(s->placed, be_target_find("xdp"), &caps, &opts, &s->prog);
 	ck_assert_msg(s->compiled, "%s", said());
 }

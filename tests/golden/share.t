@@ -60,7 +60,7 @@ rule nft "ip t c" 2 handle 3 "tcp flags fin,syn / fin,syn counter drop"
 -- imr placed
 imr 1
 profile th_fast_frag
-chain @"slice tap0" from fwjit "slice tap0" hook early.l3 kind filter prio 0 policy pass count {
+chain @"slice tap0" from fwjit "slice tap0" hook early.l3 kind filter prio 0 policy pass {
 entry
 	%0 =u8 ld meta.nfproto
 	%1 =u8 ld ip.protocol
