@@ -102,13 +102,17 @@ static void fold_values(struct fold *d, uint8_t l3)
 
 /* ------------------------------------------------------------------ what a value can be */
 
-/* At the hooks of L3 a packet is of one of two families. */
+/* At the hooks of L3 a packet is of one of two families; those of a device have their own. */
 static bool family_domain(struct fold *d, struct pset *s)
 {
 	const uint8_t l3 = facts_l3(d->w.c, &d->f);
 	struct imr_range both[] = { { FAM_IP, FAM_IP }, { FAM_IP6, FAM_IP6 } };
 	const struct imr_set *set;
 
+	if (imr_hooks[d->w.c->hook].family == FAM_NETDEV) {
+		*s = pset_range(FAM_NETDEV, FAM_NETDEV);
+		return true;
+	}
 	if (!(imr_hooks[d->w.c->hook].facts & HF_L3))
 		return false;
 	if (l3) {

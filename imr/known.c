@@ -100,6 +100,8 @@ static enum kind ld_kind(const struct known_ctx *k, const struct imr_insn *i, st
 	case F_META_OIFNAME:
 		return facts & HF_NO_OIF ? known(v, 0) : K_UNKNOWN;
 	case F_META_NFPROTO:
+		if (imr_hooks[k->seg->chain->hook].family == FAM_NETDEV)
+			return known(v, FAM_NETDEV);	/* the hook's own, whatever the packet is */
 		if (k->p->exact)
 			return K_RUN;
 		if (k->seg->blur & BLUR_INGRESS)

@@ -335,8 +335,7 @@ int main(void)
 	suite_add_tcase(s, c);
 	tcase_set_timeout(law, 300);
 	tcase_add_test(law, test_law);
-	if (getenv("FWJIT_COUNTS"))
-		tcase_add_test(law, test_counts);
+	tcase_add_test(law, test_counts);
 	tcase_add_test(law, test_ingress_exact);
 	tcase_add_loop_test(law, test_law_catches, M_NONE + 1, M_MAX);
 	suite_add_tcase(s, law);
