@@ -138,13 +138,8 @@ struct hoist {
 static uint32_t node_of(struct hoist *h, const struct imr_insn *i)
 {
 	struct work *w = &h->w;
-	struct imr_insn x = *i;
+	struct imr_insn x = work_operands(w, i);
 
-	if (imr_ops[i->op].args & ARG_A)
-		x.a = w->map[i->a];
-	if (imr_ops[i->op].args & ARG_B)
-		x.b = w->map[i->b];
-	w->map = pass_room(w->imr, w->map, &w->n_map, i->dst + 1, sizeof(*w->map));
 	w->map[i->dst] = val_add(&w->vals, &x);
 	h->use = pass_room(w->imr, h->use, &h->n_use, w->vals.n, sizeof(*h->use));
 	return w->map[i->dst];

@@ -261,7 +261,7 @@ void work_init(struct work *w, struct imr *imr, struct imr_chain *c, bool facts)
 		w->facts = facts_flow(imr, c);
 }
 
-static void load_value(struct work *w, const struct imr_insn *i)
+struct imr_insn work_operands(struct work *w, const struct imr_insn *i)
 {
 	struct imr_insn x = *i;
 
@@ -270,6 +270,13 @@ static void load_value(struct work *w, const struct imr_insn *i)
 	if (imr_ops[i->op].args & ARG_B)
 		x.b = w->map[i->b];
 	w->map = pass_room(w->imr, w->map, &w->n_map, i->dst + 1, sizeof(*w->map));
+	return x;
+}
+
+static void load_value(struct work *w, const struct imr_insn *i)
+{
+	struct imr_insn x = work_operands(w, i);
+
 	w->map[i->dst] = val_make(&w->vals, &x);
 }
 

@@ -133,6 +133,8 @@ void work_init(struct work *w, struct imr *imr, struct imr_chain *c, bool facts)
 /* The rule as steps over nodes; entry must be empty. And back: only values that are used, numbered in order of use. */
 void work_load(struct work *w, uint32_t rule, struct steps *to);
 void work_store(struct work *w, const struct steps *from);
+/* A value's instruction over nodes, with room for its own in the map. */
+struct imr_insn work_operands(struct work *w, const struct imr_insn *i);
 /* The run of tests from step i on that may change places: returns its end, i + 1 for what may not move. */
 uint32_t work_run(const struct steps *l, uint32_t i);
 /* What holds once the steps from i to end have passed. */
