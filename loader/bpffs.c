@@ -112,8 +112,8 @@ static int bpffs_mount(void)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EPROTO;
 }
 
-/* Ours, and no one else may write in it: in a file system that all may write in, somebody could have been first. */
-static int dir_open(int at, const char *name, bool make)
+/* In a directory that all may write in, somebody could have been first. */
+int ld_dir_open(int at, const char *name, bool make)
 {
 	struct stat st;
 	int fd;
@@ -148,14 +148,14 @@ int ld_root_open(struct ld_root *ret, enum ld_lock lock)
 	fs = open(ret->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fs < 0)
 		return -errno;
-	ret->fd = dir_open(fs, "fwjit", write);
+	ret->fd = ld_dir_open(fs, "fwjit", write);
 	if (ret->fd < 0)
 		return ret->fd;
 	snprintf(name, sizeof(name), "%" PRIu64, ld_netns_inode());
 	if (flock(ret->fd, lock == LD_READ ? LOCK_SH : LOCK_EX) < 0)
 		err = -errno;
 	else
-		net = dir_open(ret->fd, name, write);
+		net = ld_dir_open(ret->fd, name, write);
 	if (net < 0) {
 		ld_root_close(ret);
 		return err ? err : net;

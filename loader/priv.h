@@ -68,6 +68,8 @@ int ld_root_open(struct ld_root *ret, enum ld_lock lock);
 void ld_root_close(struct ld_root *r);
 #define _cleanup_root_ __attribute__((cleanup(ld_root_close)))
 int ld_bpffs_find(char *ret_path, size_t size);
+/* A directory that belongs to the caller alone, made if asked; a descriptor, or -EPERM where others could write in it. */
+int ld_dir_open(int at, const char *name, bool make);
 /* "…/xdp-eth0:5" for the id "xdp-eth0.5": the file system takes no dots. */
 int ld_id_path(const struct ld_root *r, const char *id, char *ret, size_t size);
 void ld_dir_remove(const char *path);	/* a directory of pins and such directories */

@@ -244,21 +244,8 @@ static int cache_dir(void)
 {
 	const char *base = geteuid() == 0 && ld_init_userns() ? "/run" : getenv("XDG_RUNTIME_DIR");
 	_cleanup_close_ int up = base && *base == '/' ? open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	struct stat st;
-	int fd;
 
-	if (up < 0)
-		return -ENOENT;
-	if (mkdirat(up, "fwjit", 0700) < 0 && errno != EEXIST)
-		return -errno;
-	fd = openat(up, "fwjit", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022)) {
-		ld_closep(&fd);
-		return -EPERM;
-	}
-	return fd;
+	return up < 0 ? -ENOENT : ld_dir_open(up, "fwjit", true);
 }
 
 /* Each bit is looked for at its line, then the whole must be what would be written for these bits. */

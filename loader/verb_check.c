@@ -105,13 +105,16 @@ static int try_load(struct cli *c, struct strbuf *out, struct plan *p)
 			d->verified_insns = prog.verified_insns;
 			ld_prog_close(&prog);
 		}
-		if (c->json)
-			strbuf_add(out, "{\"target\":\"%s\",\"dev\":\"%s\",\"insns\":%u,\"verified_insns\":%u,\"slots\":%u,\"loads\":%s}\n",
-				   p->target->name, d->env.dev, d->prog.n, d->verified_insns, d->prog.n_slot, r ? "null" : "true");
-		else
+		if (c->json) {
+			strbuf_add(out, "{\"target\":\"%s\",\"dev\":", p->target->name);
+			json_str(out, d->env.dev);
+			strbuf_add(out, ",\"insns\":%u,\"verified_insns\":%u,\"slots\":%u,\"loads\":%s}\n", d->prog.n,
+				   d->verified_insns, d->prog.n_slot, r ? "null" : "true");
+		} else {
 			strbuf_add(out, "%s on %s: %u instructions, %s\n", p->target->name, d->env.dev, d->prog.n,
 				   r ? "not loaded (not permitted here)" :
 				       arena_printf(c->arena, "loads, %u instructions verified", d->verified_insns));
+		}
 	}
 	return 0;
 }

@@ -184,7 +184,9 @@ static void counters_text(struct listing *l)
 		if (!at)
 			continue;
 		if (l->c->json) {
-			strbuf_add(&l->out, "{\"id\":\"%s\",\"chain\":", l->st->id);
+			strbuf_add(&l->out, "{\"id\":");
+			json_str(&l->out, l->st->id);
+			strbuf_add(&l->out, ",\"chain\":");
 			json_str(&l->out, at->where);
 			strbuf_add(&l->out, ",\"rule\":%u,\"handle\":%llu,\"packets\":%llu,\"bytes\":%llu,\"text\":", at->number,
 				   (unsigned long long)at->handle, (unsigned long long)l->count[i].packets,
