@@ -200,6 +200,18 @@ static bool ip_length(struct imr *imr, struct imr_chain *ch, struct imr_rule *r,
 	return true;
 }
 
+/* The bounds as they lie in a little-endian register. */
+static bool swapped_number(struct imr *imr, struct imr_chain *ch, struct imr_rule *r, struct imr_insn *in)
+{
+	const struct imr_range *range;
+
+	if ((in->op != OP_IN && in->op != OP_NI) || field_of(r, in->a) != F_META_LEN)
+		return false;
+	range = &in->set->r[0];
+	in->set = imr_set_one(imr, __builtin_bswap32((uint32_t)range->lo), __builtin_bswap32((uint32_t)range->hi));
+	return true;
+}
+
 static bool exact_name(struct imr *imr, struct imr_chain *ch, struct imr_rule *r, struct imr_insn *in)
 {
 	if ((in->op != OP_IN && in->op != OP_NI) || in->type != T_NAME)
@@ -339,6 +351,7 @@ static const struct mutant {
 	{ "V6", "V6.t", "meta protocol is the type on the wire", wire_type, 0 },
 	{ "V8", "V8.t", "another value", off_by_one, 0 },
 	{ "M1", "M1.t", "a missing device breaks the rule", missing_breaks, 0 },
+	{ "M5", "M5.t", "a length is compared in the wrong byte order", swapped_number, 0 },
 	{ "M5", "M5.t", "greater means greater or equal", swap_equal, 0 },
 	{ "J1", "J1.t", "accept ends every base chain", accept_ends_all, 0 },
 	{ "J2", "J2.t", "goto returns like jump", jump_for_goto, 0 },
