@@ -22,7 +22,7 @@ static void row(struct strbuf *out, const struct ld_probe *p, const struct be_ca
 	strbuf_add(out, "  %-20s %-4s %s", k->key, have ? "yes" : "no", k->what);
 	for (uint32_t i = 0; i < p->n; i++)
 		if (!strcmp(p->row[i].key, k->key) && p->row[i].how)
-			strbuf_add(out, " (%s%s%s)", p->row[i].how, have ? "" : ": ", have ? "" : strerror(p->row[i].err));
+			strbuf_add(out, " (%s%s%s)", p->row[i].how, have ? "" : ": ", have ? "" : strerror(-p->row[i].err));
 	strbuf_add(out, "\n");
 }
 
