@@ -89,7 +89,7 @@ static const struct meta_key {
 	[NFT_META_OIF] = { F_META_OIF, 4, true, false, "oif" },
 	[NFT_META_IIFNAME] = { F_META_IIFNAME, 16, false, false, "iifname" },
 	[NFT_META_OIFNAME] = { F_META_OIFNAME, 16, false, false, "oifname" },
-	[NFT_META_IIFTYPE] = { .breaks = true, .what = "iiftype" },
+	[NFT_META_IIFTYPE] = { F_META_IIFTYPE, 2, true, true, "iiftype" },
 	[NFT_META_OIFTYPE] = { .breaks = true, .what = "oiftype" },
 	[NFT_META_SKUID] = { .breaks = true, .what = "meta skuid" },
 	[NFT_META_SKGID] = { .breaks = true, .what = "meta skgid" },
@@ -133,6 +133,8 @@ bool nft_meta(struct nft_ctx *x, const struct nft_attrs *at)
 		imr_cmp(x->imr, x->rule, OP_EQ, v, 1, ELSE_NEXT);
 	}
 	v = imr_ld(x->imr, x->rule, k->field);
+	if (k->field == F_META_IIFTYPE)	/* nft_meta_store_iftype: no device, no match */
+		imr_cmp(x->imr, x->rule, OP_NE, v, 0, ELSE_NEXT);
 	if (k->host)
 		nft_reg_host(&x->regs, to, v, k->bytes);
 	else

@@ -12,6 +12,7 @@
 #include <linux/netfilter/xt_mark.h>
 #include <linux/netfilter_ipv4/ipt_ttl.h>
 #include <linux/netfilter_ipv6/ip6t_hl.h>
+#include <net/if_arp.h>
 
 #include "xt.h"
 
@@ -99,7 +100,7 @@ static bool add_iprange(const struct xt_build *b, const void *data)
 	return true;
 }
 
-/* mac_mt never matches where the device is not Ethernet; of those that have Ethernet headers that is the loopback. */
+/* mac_mt: no match, inverted or not, where the device is not of Ethernet's type. */
 static bool add_mac(const struct xt_build *b, const void *data)
 {
 	const struct xt_mac_info *i = data;
@@ -107,8 +108,7 @@ static bool add_mac(const struct xt_build *b, const void *data)
 	if (i->invert != 0 && i->invert != 1)
 		return false;
 	imr_need(b->imr, b->rule, B_LL, 14, ELSE_NEXT);
-	imr_cmp(b->imr, b->rule, OP_NE, imr_ld(b->imr, b->rule, F_META_IIFNAME), xt_be("lo\0\0\0\0\0\0\0\0\0\0\0\0\0", 16),
-		ELSE_NEXT);
+	imr_cmp(b->imr, b->rule, OP_EQ, imr_ld(b->imr, b->rule, F_META_IIFTYPE), ARPHRD_ETHER, ELSE_NEXT);
 	imr_cmp(b->imr, b->rule, i->invert ? OP_NE : OP_EQ, imr_ld(b->imr, b->rule, F_ETH_SADDR),
 		xt_be(i->srcaddr, 6), ELSE_NEXT);
 	return true;

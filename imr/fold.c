@@ -20,6 +20,8 @@ static const struct promise {
 	{ F_META_OIFNAME, 0,       HF_NO_OIF, 0, 0, 0 },
 	{ F_META_IIF,     0,       HF_NO_IIF, 0, 0, 0 },
 	{ F_META_IIFNAME, 0,       HF_NO_IIF, 0, 0, 0 },
+	{ F_META_IIFTYPE, 0,       HF_NO_IIF, 0, 0, 0 },
+	{ F_META_IIFTYPE, 0,       0, RECEIVED | 1u << HN_INGRESS, 1, UINT16_MAX },
 	{ F_TH_OK,        FAM_IP,  HF_L3, 0, 1, 1 },
 	{ F_TX_OK,        FAM_IP,  HF_L3, 0, 1, 1 },
 	{ F_IP_FRAGOFF,   FAM_IP,  HF_L3 | HF_NO_FRAG, 0, 0, 0 },

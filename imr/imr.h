@@ -298,6 +298,7 @@ struct imr_pkt {
 struct imr_view {
 	bool domain;		/* the packet reaches this hook at all */
 	uint8_t nfproto;	/* of the packet: 2, 10; 5 at netdev hooks */
+	uint16_t iiftype;	/* ARPHRD_ of the incoming device, 0 where there is none */
 	uint16_t protocol;	/* skb->protocol as a number */
 	uint32_t ll, nh, end;	/* link layer, network header, end of the visible bytes */
 	uint32_t len;		/* skb->len at this hook */
@@ -337,7 +338,7 @@ bool imr_optimise(struct imr *imr, const char *last);
 
 /* What is true around the rules: made by the loader, printable, part of what a slice was made from. */
 struct imr_env {
-	char dev[16];		/* the device of attachment */
+	char dev[16];		/* the device of attachment: of type ARPHRD_ETHER, as any place is behind an Ethernet header */
 	uint32_t ifindex;
 	uint8_t mac[6];
 	bool fwd4, fwd6;	/* the device forwards */

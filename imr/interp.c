@@ -183,6 +183,7 @@ static u128 fact(const struct run *r, enum imr_field f)
 	case F_META_OIF:	return oif ? r->pkt->oif : 0;
 	case F_META_IIFNAME:	return iif ? name_number(r->pkt->iifname) : 0;
 	case F_META_OIFNAME:	return oif ? name_number(r->pkt->oifname) : 0;
+	case F_META_IIFTYPE:	return iif ? v->iiftype : 0;
 	case F_META_NFPROTO:	return v->nfproto;
 	case F_META_PROTOCOL:	return v->protocol;
 	case F_META_MARK:	return r->pkt->mark;

@@ -7,6 +7,7 @@
  * the exact model of that, from the frame's bytes alone: what needs a routing table or a socket is outside it. Each
  * part names the kernel's function that it follows; docs/SEMANTICS.md has the same in words.
  */
+#include <net/if_arp.h>
 #include <string.h>
 
 #include "imr.h"
@@ -249,6 +250,19 @@ static bool is_loopback6(const uint8_t *a)
 	return is_zero(a, 15) && a[15] == 1;
 }
 
+/* Frames have an Ethernet header; of the devices whose frames do, the loopback alone is not of Ethernet's type. */
+static bool is_loopback(const struct imr_pkt *p)
+{
+	return strcmp(p->iifname, "lo") == 0;
+}
+
+static unsigned int iiftype(const struct imr_pkt *p)
+{
+	if (!p->iif && !*p->iifname)
+		return 0;
+	return is_loopback(p) ? ARPHRD_LOOPBACK : ARPHRD_ETHER;
+}
+
 /* ip6_rcv_core's checks of addresses. What comes in through "lo" may be of the loopback's. */
 static bool addresses_ok(const uint8_t *nh, bool lo)
 {
@@ -268,7 +282,7 @@ static bool receive_ip6(struct imr_view *v, const struct imr_pkt *p)
 	const uint8_t *h = p->frame + v->nh;
 	uint32_t avail = v->end - v->nh, len;
 
-	if (avail < IP6_HLEN || h[0] >> 4 != 6 || !addresses_ok(h, strcmp(p->iifname, "lo") == 0))
+	if (avail < IP6_HLEN || h[0] >> 4 != 6 || !addresses_ok(h, is_loopback(p)))
 		return false;
 	len = be16(h + 4);
 	if (len || h[6] != NEXT_HOP) {
@@ -385,6 +399,7 @@ void imr_view(struct imr_view *ret, const struct imr_pkt *pkt, enum imr_hook hoo
 		return;
 	ret->nh = ETH_HLEN;
 	ret->end = pkt->len;
+	ret->iiftype = iiftype(pkt);
 	ret->protocol = protocol_of(pkt, 12);
 	if (info->num == HN_EGRESS) {
 		ret->domain = !is_vlan(ret->protocol) && view_netdev(ret, pkt, info, p->v6_exthdr_bound);

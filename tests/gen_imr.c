@@ -62,6 +62,7 @@ static u128 field_now(const struct imr_gen *g, enum imr_field f)
 	case F_META_OIFNAME:	return name_of(g->pkt.oifname);
 	case F_META_IIF:	return g->pkt.iif;
 	case F_META_OIF:	return g->pkt.oif;
+	case F_META_IIFTYPE:	return v->iiftype;
 	case F_META_NFPROTO:	return v->nfproto;
 	case F_META_PROTOCOL:	return v->protocol;
 	case F_META_MARK:	return g->pkt.mark;

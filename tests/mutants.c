@@ -212,6 +212,23 @@ static bool swapped_number(struct imr *imr, struct imr_chain *ch, struct imr_rul
 	return true;
 }
 
+/* As it lies in a little-endian register. */
+static bool swapped_type(struct imr *imr, struct imr_chain *ch, struct imr_rule *r, struct imr_insn *in)
+{
+	if ((in->op != OP_EQ && in->op != OP_NE) || !in->imm || field_of(r, in->a) != F_META_IIFTYPE)
+		return false;
+	in->imm = __builtin_bswap16((uint16_t)in->imm);
+	return true;
+}
+
+static bool no_device(struct imr *imr, struct imr_chain *ch, struct imr_rule *r, struct imr_insn *in)
+{
+	if (in->op != OP_NE || in->imm || field_of(r, in->a) != F_META_IIFTYPE)
+		return false;
+	in->op = OP_EQ;
+	return true;
+}
+
 static bool exact_name(struct imr *imr, struct imr_chain *ch, struct imr_rule *r, struct imr_insn *in)
 {
 	if ((in->op != OP_IN && in->op != OP_NI) || in->type != T_NAME)
@@ -353,6 +370,8 @@ static const struct mutant {
 	{ "M1", "M1.t", "a missing device breaks the rule", missing_breaks, 0 },
 	{ "M5", "M5.t", "a length is compared in the wrong byte order", swapped_number, 0 },
 	{ "M5", "M5.t", "greater means greater or equal", swap_equal, 0 },
+	{ "M6", "M6.t", "a link type in the wrong byte order", swapped_type, 0 },
+	{ "M6", "M6b.t", "ingress has no device", no_device, 0 },
 	{ "J1", "J1.t", "accept ends every base chain", accept_ends_all, 0 },
 	{ "J2", "J2.t", "goto returns like jump", jump_for_goto, 0 },
 	{ "J3", "J3.t", "return in a base chain accepts", return_accepts, 0 },

@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <endian.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -135,6 +136,18 @@ START_TEST(test_l4proto)
 	meta_put(&bytes, NFT_META_L4PROTO, NFT_REG_1);
 	cmp_put(&bytes, NFT_CMP_EQ, NFT_REG_1, "\x06", 1);
 	RULE_IS("%0 =u1 ld th.ok; eq %0, 1; %1 =u8 ld th.proto; eq %1, 6; next");
+}
+END_TEST
+
+/* In the host's order; without a device it breaks. */
+START_TEST(test_iiftype)
+{
+	const uint16_t ether = ARPHRD_ETHER;
+
+	begin();
+	meta_put(&bytes, NFT_META_IIFTYPE, NFT_REG_1);
+	cmp_put(&bytes, NFT_CMP_EQ, NFT_REG_1, (const char *)&ether, 2);
+	RULE_IS("%0 =u16 ld meta.iiftype; ne %0, 0; eq %0, 1; next");
 }
 END_TEST
 
@@ -501,7 +514,7 @@ int main(void)
 	Suite *s = suite_create("nft");
 	TCase *c = tcase_create("nft");
 	const TTest *plain[] = {
-		test_payload_fast, test_payload_slow, test_payload_profile, test_payload_wide, test_l4proto,
+		test_payload_fast, test_payload_slow, test_payload_profile, test_payload_wide, test_l4proto, test_iiftype,
 		test_name_prefix, test_name_short, test_concat, test_concat_never, test_concat_ne, test_middle,
 		test_overwrite, test_host_order, test_byteorder, test_byteorder_many, test_compare_ends, test_range,
 		test_bitwise, test_odd_attribute, test_odd_names, test_odd_registers, test_odd_ct, test_jump_nowhere,
