@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Which destinations are delivered here: the local routing table's local, broadcast and anycast routes, as ranges.
- * That answers for routing only where the table is asked first and says so for whole prefixes; ret_plain is false
- * where a rule, a TOS, a dead route or another kind of route in the table could decide otherwise.
+ * That answers for routing only where the table is asked first, says so for whole prefixes, and no other table delivers
+ * anything here; ret_plain is false where a rule, a TOS, a dead route, another kind of route in the table or such a
+ * route in another one (transparent proxies have them) could decide otherwise.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -48,9 +49,22 @@ static u128 address(const struct nlattr *attr, int bits)
 	return v;
 }
 
+static const uint8_t delivering[] = { RTN_LOCAL, RTN_BROADCAST, RTN_ANYCAST };
+
 static bool delivers(const struct rtmsg *m)
 {
-	return m->rtm_type == RTN_LOCAL || m->rtm_type == RTN_BROADCAST || m->rtm_type == RTN_ANYCAST;
+	return memchr(delivering, m->rtm_type, sizeof(delivering)) != NULL;
+}
+
+static uint32_t table_of(const struct nlmsghdr *nlh, const struct rtmsg *m)
+{
+	const struct nlattr *a;
+	uint32_t table = m->rtm_table;
+
+	mnl_attr_for_each(a, nlh, sizeof(*m))
+		if (mnl_attr_get_type(a) == RTA_TABLE)
+			table = ld_nl_u32(a);
+	return table;
 }
 
 static int on_route(const struct nlmsghdr *nlh, void *data)
@@ -59,19 +73,14 @@ static int on_route(const struct nlmsghdr *nlh, void *data)
 	struct table *t = data;
 	struct imr_range r = { 0 };
 	const struct nlattr *a;
-	uint32_t table;
 	u128 low;
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(nlh) < sizeof(*m) || m->rtm_dst_len > t->bits)
 		return MNL_CB_OK;
-	table = m->rtm_table;
-	mnl_attr_for_each(a, nlh, sizeof(*m)) {
-		if (mnl_attr_get_type(a) == RTA_TABLE)
-			table = ld_nl_u32(a);
+	mnl_attr_for_each(a, nlh, sizeof(*m))
 		if (mnl_attr_get_type(a) == RTA_DST)
 			r.lo = address(a, t->bits);
-	}
-	if (m->rtm_family != t->family || table != RT_TABLE_LOCAL || (m->rtm_flags & RTM_F_CLONED))
+	if (m->rtm_family != t->family || table_of(nlh, m) != RT_TABLE_LOCAL || (m->rtm_flags & RTM_F_CLONED))
 		return MNL_CB_OK;
 	low = m->rtm_dst_len == t->bits ? 0 : max_of(t->bits - m->rtm_dst_len);
 	r.lo &= ~low;
@@ -110,13 +119,50 @@ struct imr_range *ld_ranges_join(struct arena *a, struct imr_range *r, uint32_t 
 	return r;
 }
 
+/* Both are ascending and disjoint. */
 static bool overlap(const struct table *t)
 {
-	for (uint32_t i = 0; i < t->n_other; i++)
-		for (uint32_t k = 0; k < t->n_here; k++)
-			if (t->other[i].lo <= t->here[k].hi && t->here[k].lo <= t->other[i].hi)
-				return true;
+	for (uint32_t i = 0, k = 0; i < t->n_other && k < t->n_here;) {
+		if (t->other[i].hi < t->here[k].lo)
+			i++;
+		else if (t->here[k].hi < t->other[i].lo)
+			k++;
+		else
+			return true;
+	}
 	return false;
+}
+
+static int on_other_table(const struct nlmsghdr *nlh, void *data)
+{
+	const struct rtmsg *m = mnl_nlmsg_get_payload(nlh);
+	bool *found = data;
+
+	if (nlh->nlmsg_type == RTM_NEWROUTE && mnl_nlmsg_get_payload_len(nlh) >= sizeof(*m) && delivers(m) &&
+	    !(m->rtm_flags & RTM_F_CLONED) && table_of(nlh, m) != RT_TABLE_LOCAL)
+		*found = true;
+	return MNL_CB_OK;
+}
+
+/* Does a table other than the local one deliver anything here? The kernel picks the routes by type. */
+static int elsewhere(struct ld_nl *nl, int family, bool *ret)
+{
+	int err = 0;
+
+	*ret = false;
+	for (size_t i = 0; i < sizeof(delivering) && !err; i++) {
+		char buf[256] __attribute__((aligned(8)));
+		struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+		struct rtmsg *m;
+
+		nlh->nlmsg_type = RTM_GETROUTE;
+		nlh->nlmsg_flags = NLM_F_DUMP;
+		m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
+		m->rtm_family = family;
+		m->rtm_type = delivering[i];
+		err = ld_nl_ask(nl, nlh, on_other_table, ret);
+	}
+	return err;
 }
 
 int ld_local_ranges(struct arena *a, struct ld_nl *nl, int family, struct imr_range **ret, uint32_t *ret_n,
@@ -128,6 +174,7 @@ int ld_local_ranges(struct arena *a, struct ld_nl *nl, int family, struct imr_ra
 		.arena = a, .family = family, .bits = family == AF_INET ? 32 : 128, .plain = true,
 	};
 	struct rtmsg *m;
+	bool others;
 	int err;
 
 	nlh->nlmsg_type = RTM_GETROUTE;
@@ -138,9 +185,13 @@ int ld_local_ranges(struct arena *a, struct ld_nl *nl, int family, struct imr_ra
 	err = ld_nl_ask(nl, nlh, on_route, &t);
 	if (err && err != -ENOENT)	/* no such table yet */
 		return err;
+	err = elsewhere(nl, family, &others);
+	if (err)
+		return err;
 	*ret = ld_ranges_join(a, t.here, t.n_here, ret_n);
 	t.n_here = *ret_n;
-	*ret_plain = t.plain && !overlap(&t);
+	t.other = ld_ranges_join(a, t.other, t.n_other, &t.n_other);
+	*ret_plain = t.plain && !others && !overlap(&t);
 	return 0;
 }
 

@@ -49,6 +49,29 @@ START_TEST(env_is_read)
 }
 END_TEST
 
+/* Another table that delivers here, whatever rule asks it: what is not in the local table may still be local. */
+START_TEST(env_local_routes_elsewhere)
+{
+	static const char *const other[] = {
+		"route add local default dev lo table 100", "route add broadcast 192.0.2.7 dev v0 table main",
+		"-6 route add local 2001:db8::/32 dev lo table 100", "-6 route add anycast 2001:db8::1 dev v0 table 300",
+	};
+	struct imr_env env;
+
+	live_sh("ip link set lo up && ip rule add pref 100 iif v0 lookup 100");
+	live_sh("ip route add 192.0.2.0/24 dev v0 && ip route add blackhole 203.0.113.0/24 table local");
+	live_sh("ip -6 route add 2001:db8:1::/48 dev v0 table 100");
+	for (size_t i = 0; i < sizeof(other) / sizeof(*other); i++) {
+		ck_assert_msg(!ld_env(live_arena, &live_diags, "v0", &env) && env.plain_rules, "%s", other[i]);
+		live_sh(arena_printf(live_arena, "ip %s", other[i]));
+		ck_assert_msg(!ld_env(live_arena, &live_diags, "v0", &env) && !env.plain_rules, "%s", other[i]);
+		live_sh(arena_printf(live_arena, "ip $(echo '%s' | sed 's/ add / del /')", other[i]));
+	}
+	live_sh("ip route add local 203.0.113.9 dev lo table local");
+	ck_assert(!ld_env(live_arena, &live_diags, "v0", &env) && !env.plain_rules);
+}
+END_TEST
+
 START_TEST(env_text_is_exact)
 {
 	struct strbuf text = { .arena = live_arena }, again = { .arena = live_arena };
@@ -202,6 +225,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, live_setup, live_teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, env_is_read);
+	tcase_add_test(t, env_local_routes_elsewhere);
 	tcase_add_test(t, env_text_is_exact);
 	tcase_add_test(t, env_refuses_what_is_between);
 	tcase_add_test(t, env_refuses_tcx);
