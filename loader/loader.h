@@ -123,6 +123,8 @@ int ld_prog_gate(const struct ld_prog *p, uint64_t value);
 /* env.c, device.c, local.c: addresses, forwarding and what sits on a device, for a slice. -EBUSY with a diagnostic
  * where something between XDP and the rules may change or redirect packets (bridge, tc, VLAN device over an
  * offload). */
+/* Do the device's frames have an Ethernet header, and is it of that type? 0, -EBUSY with a diagnostic, or -errno. */
+int ld_ethernet(struct diags *ds, const char *dev);
 int ld_env(struct arena *a, struct diags *ds, const char *dev, struct imr_env *ret);
 /* Text of an env, to be stored and compared; parse is the exact inverse, false where the text is not one. */
 void ld_env_print(struct strbuf *out, const struct imr_env *env);

@@ -144,6 +144,8 @@ int plan_env(struct cli *c, bool live, const char *dev, struct imr_env *ret)
 	if (!live) {
 		struct diags quiet = { .arena = c->arena };
 
+		if (ld_ethernet(c->diags, dev) == -EBUSY)
+			return EXIT_INPUT;
 		/* Exact ingress chains ask nothing of what sits above the device, only its own facts. */
 		if (ld_env(c->arena, &quiet, dev, ret) && quiet.n)
 			env_offline(dev, ret);
