@@ -3,7 +3,6 @@
  * Reads the chain once: refuses what a program cannot say, naming the rule, and gives everything that rules ask of the
  * packet a place in the record.
  */
-#include <net/if_arp.h>
 #include <string.h>
 
 #include "select.h"
@@ -182,7 +181,7 @@ uint16_t be_rec_at(const struct be_cc *cc, const struct imr_insn *i, u128 *ret_c
 			*ret_const = name_number(cc->opts->dev);
 			return 0;
 		case F_META_IIFTYPE:
-			*ret_const = ARPHRD_ETHER;
+			*ret_const = imr_iiftype(cc->opts->dev);
 			return 0;
 		case F_META_OIF:
 		case F_META_OIFNAME:

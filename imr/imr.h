@@ -308,6 +308,8 @@ struct imr_view {
 	uint32_t th, tx;	/* transport header as nft has it, and as xt has it (through AH) */
 	uint16_t th_fragoff, tx_fragoff;
 };
+/* ARPHRD_ of a device whose frames have an Ethernet header, by its name: the loopback, and all others. */
+unsigned int imr_iiftype(const char name[16]);
 void imr_view(struct imr_view *ret, const struct imr_pkt *pkt, enum imr_hook hook, const struct imr_profile *p);
 
 enum imr_verdict { V_NONE, V_ACCEPT, V_DROP, V_PASS, V_UNKNOWN };	/* V_NONE: outside the hook's domain */
@@ -338,7 +340,7 @@ bool imr_optimise(struct imr *imr, const char *last);
 
 /* What is true around the rules: made by the loader, printable, part of what a slice was made from. */
 struct imr_env {
-	char dev[16];		/* the device of attachment: of type ARPHRD_ETHER, as any place is behind an Ethernet header */
+	char dev[16];		/* the device of attachment; its frames have an Ethernet header */
 	uint32_t ifindex;
 	uint8_t mac[6];
 	bool fwd4, fwd6;	/* the device forwards */

@@ -4,7 +4,6 @@
  * stack or NAT may change on the way there are not known, what is made of them neither, and the rest can be read now.
  * Each row of blurred[] was read in the kernel function that docs/SLICE.md names beside it.
  */
-#include <net/if_arp.h>
 #include <string.h>
 
 #include "place.h"
@@ -98,7 +97,7 @@ static enum kind ld_kind(const struct known_ctx *k, const struct imr_insn *i, st
 	case F_META_IIFNAME:
 		return known(v, name_number(env->dev));
 	case F_META_IIFTYPE:
-		return known(v, ARPHRD_ETHER);
+		return known(v, imr_iiftype(env->dev));
 	case F_META_OIF:
 	case F_META_OIFNAME:
 		return facts & HF_NO_OIF ? known(v, 0) : K_UNKNOWN;

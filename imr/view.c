@@ -250,17 +250,14 @@ static bool is_loopback6(const uint8_t *a)
 	return is_zero(a, 15) && a[15] == 1;
 }
 
-/* Frames have an Ethernet header; of the devices whose frames do, the loopback alone is not of Ethernet's type. */
-static bool is_loopback(const struct imr_pkt *p)
+static bool is_loopback(const char name[16])
 {
-	return strcmp(p->iifname, "lo") == 0;
+	return strcmp(name, "lo") == 0;
 }
 
-static unsigned int iiftype(const struct imr_pkt *p)
+unsigned int imr_iiftype(const char name[16])
 {
-	if (!p->iif && !*p->iifname)
-		return 0;
-	return is_loopback(p) ? ARPHRD_LOOPBACK : ARPHRD_ETHER;
+	return is_loopback(name) ? ARPHRD_LOOPBACK : ARPHRD_ETHER;
 }
 
 /* ip6_rcv_core's checks of addresses. What comes in through "lo" may be of the loopback's. */
@@ -282,7 +279,7 @@ static bool receive_ip6(struct imr_view *v, const struct imr_pkt *p)
 	const uint8_t *h = p->frame + v->nh;
 	uint32_t avail = v->end - v->nh, len;
 
-	if (avail < IP6_HLEN || h[0] >> 4 != 6 || !addresses_ok(h, is_loopback(p)))
+	if (avail < IP6_HLEN || h[0] >> 4 != 6 || !addresses_ok(h, is_loopback(p->iifname)))
 		return false;
 	len = be16(h + 4);
 	if (len || h[6] != NEXT_HOP) {
@@ -399,7 +396,7 @@ void imr_view(struct imr_view *ret, const struct imr_pkt *pkt, enum imr_hook hoo
 		return;
 	ret->nh = ETH_HLEN;
 	ret->end = pkt->len;
-	ret->iiftype = iiftype(pkt);
+	ret->iiftype = pkt->iif || *pkt->iifname ? imr_iiftype(pkt->iifname) : 0;
 	ret->protocol = protocol_of(pkt, 12);
 	if (info->num == HN_EGRESS) {
 		ret->domain = !is_vlan(ret->protocol) && view_netdev(ret, pkt, info, p->v6_exthdr_bound);

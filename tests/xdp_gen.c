@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Programs and packets for test_xdp.c. A rule's constants come from one of the packets, so that packets meet them. */
-#include <net/if_arp.h>
 #include <string.h>
 
 #include "xdp_gen.h"
@@ -284,7 +283,7 @@ static u128 fact_now(const struct gen *g, enum imr_field f)
 	case F_TX_OK:		return g->view.tx_ok;
 	case F_TX_PROTO:	return g->view.tx_proto;
 	case F_META_IIF:	return XDP_IFINDEX;
-	case F_META_IIFTYPE:	return ARPHRD_ETHER;
+	case F_META_IIFTYPE:	return imr_iiftype((const char[16]){ "v0" });
 	default:		return 0;
 	}
 }
