@@ -102,30 +102,44 @@ static enum imr_hook hook_find(uint8_t family, uint32_t num)
 	return HOOK_NONE;
 }
 
-static bool dev_add(struct imr *imr, struct imr_chain *c, struct nft_span s)
-{
-	char *name = nft_string(imr->arena, s, 15);
+/* NFTA_DEVICE_PREFIX, since Linux 6.17; 6.16 has it as a name without its NUL. */
+#define DEVICE_PREFIX 2
 
-	if (!name)
-		return false;
+static void dev_add(struct imr *imr, struct imr_chain *c, const char *name)
+{
 	c->dev = arena_grow(imr->arena, c->dev, c->n_dev * sizeof(*c->dev), (c->n_dev + 1) * sizeof(*c->dev));
 	c->dev[c->n_dev++] = name;
-	return true;
 }
 
-/* False where an entry is not a device's name: newer kernels have prefixes too. */
+/* One device, by its whole name. What is not that may bind the chain to more devices: the program then has all that may
+ * be meant, and false says that it is not exact. An asterisk at a name's end is one to the kernel. */
+static bool dev_get(struct imr *imr, struct imr_chain *c, unsigned int type, struct nft_span s)
+{
+	char *name = nft_string(imr->arena, s, 15);
+	bool whole = type == NFTA_DEVICE_NAME && name && !s.p[s.n - 1];
+
+	if (!name || type > DEVICE_PREFIX)
+		dev_add(imr, c, "*");
+	else
+		dev_add(imr, c, whole ? name : arena_printf(imr->arena, "%s*", name));
+	return whole && name[strlen(name) - 1] != '*';
+}
+
+/* False where an entry is not a device's whole name. */
 static bool devs_add(struct imr *imr, struct imr_chain *c, struct nft_span list)
 {
 	struct nft_span s;
 	unsigned int type;
+	bool whole = true;
 
 	for (;;) {
-		if (!nft_attr_next(&list, &type, &s))
+		if (!nft_attr_next(&list, &type, &s)) {
+			dev_add(imr, c, "*");
 			return false;
+		}
 		if (!type)
-			return true;
-		if (type != NFTA_DEVICE_NAME || !dev_add(imr, c, s))
-			return false;
+			return whole;
+		whole &= dev_get(imr, c, type, s);
 	}
 }
 
@@ -144,7 +158,7 @@ static bool hook_get(struct nft_ctx *x, uint8_t family, struct nft_span s, struc
 	if (h.tb[NFTA_HOOK_DEVS].p)
 		*ret_odd |= !devs_add(x->imr, c, h.tb[NFTA_HOOK_DEVS]);
 	else if (h.tb[NFTA_HOOK_DEV].p)
-		*ret_odd |= !dev_add(x->imr, c, h.tb[NFTA_HOOK_DEV]);
+		*ret_odd |= !dev_get(x->imr, c, NFTA_DEVICE_NAME, h.tb[NFTA_HOOK_DEV]);
 	return c->hook != HOOK_NONE;
 }
 
@@ -244,7 +258,8 @@ void nft_chain_add(struct nft_ctx *x, uint8_t family, struct nft_span s)
 		chain_make(x, t, name, &a);
 }
 
-/* A flowtable forwards the packets of known flows from its devices' ingress, past the chains behind: an effect there. */
+/* A flowtable forwards the packets of known flows from its devices' ingress, past the chains behind: an effect there.
+ * It stays while its table is dormant (nf_tables_table_disable unhooks chains alone). */
 void nft_flowtable_add(struct nft_ctx *x, uint8_t family, struct nft_span s)
 {
 	struct nft_attrs a, h;
@@ -262,8 +277,6 @@ void nft_flowtable_add(struct nft_ctx *x, uint8_t family, struct nft_span s)
 		nft_malformed(x, "a flowtable");
 		return;
 	}
-	if (t->skip)
-		return;
 	c = imr_chain_add(x->imr, chain_name(x, family, table, name));
 	c->at = (struct imr_at){ .tool = "nft",
 		.where = arena_printf(x->imr->arena, "%s %s %s", nft_family_name(family), table, name) };

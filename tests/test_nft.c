@@ -402,6 +402,72 @@ START_TEST(test_odd_chain)
 }
 END_TEST
 
+/* A chain of a netdev table, bound by one entry of NFTA_HOOK_DEVS. */
+static void netdev_chain_put(uint16_t type, const char *dev, size_t len)
+{
+	struct nlattr *hook, *devs;
+
+	table_put(&bytes, NFPROTO_NETDEV, "t", 0);
+	msg_begin(&bytes, NFT_MSG_NEWCHAIN, NFPROTO_NETDEV);
+	mnl_attr_put_strz(bytes.h, NFTA_CHAIN_TABLE, "t");
+	mnl_attr_put_strz(bytes.h, NFTA_CHAIN_NAME, "c");
+	hook = mnl_attr_nest_start(bytes.h, NFTA_CHAIN_HOOK);
+	put32(&bytes, NFTA_HOOK_HOOKNUM, NF_NETDEV_INGRESS);
+	put32(&bytes, NFTA_HOOK_PRIORITY, 0);
+	devs = mnl_attr_nest_start(bytes.h, NFTA_HOOK_DEVS);
+	mnl_attr_put(bytes.h, type, len, dev);
+	mnl_attr_nest_end(bytes.h, devs);
+	mnl_attr_nest_end(bytes.h, hook);
+	put32(&bytes, NFTA_CHAIN_POLICY, NF_DROP);
+	mnl_attr_put_strz(bytes.h, NFTA_CHAIN_TYPE, "filter");
+	msg_end(&bytes);
+}
+
+/* To the kernel a name is a name; what binds a chain to more devices is looked at on each of them, and is not exact. */
+START_TEST(test_devices)
+{
+	static const struct { uint16_t type; const char *dev; size_t len; const char *bound; bool exact; } devs[] = {
+		{ NFTA_DEVICE_NAME, "eth0", 5, "eth0", true },
+		{ NFTA_DEVICE_NAME, "eth*", 5, "eth*", false },
+		{ NFTA_DEVICE_NAME, "eth", 3, "eth*", false },		/* Linux 6.16 */
+		{ NFTA_DEVICE_NAME + 1, "eth", 4, "eth*", false },
+		{ NFTA_DEVICE_NAME + 2, "eth", 4, "*", false },
+		{ NFTA_DEVICE_NAME, "", 1, "*", false },
+	};
+	struct imr *imr;
+
+	netdev_chain_put(devs[_i].type, devs[_i].dev, devs[_i].len);
+	imr = read_bytes(bytes.len);
+	ck_assert_uint_eq(imr->chain[0].n_dev, 1);
+	ck_assert_str_eq(imr->chain[0].dev[0], devs[_i].bound);
+	ck_assert_uint_eq(imr->chain[0].n, !devs[_i].exact);
+	ck_assert_uint_eq(unsupported(), !devs[_i].exact);
+}
+END_TEST
+
+/* nf_tables_table_disable unhooks chains alone. */
+START_TEST(test_dormant_flowtable)
+{
+	struct nlattr *hook, *devs;
+	struct imr *imr;
+
+	table_put(&bytes, NFPROTO_IPV4, "t", NFT_TABLE_F_DORMANT);
+	msg_begin(&bytes, NFT_MSG_NEWFLOWTABLE, NFPROTO_IPV4);
+	mnl_attr_put_strz(bytes.h, NFTA_FLOWTABLE_TABLE, "t");
+	mnl_attr_put_strz(bytes.h, NFTA_FLOWTABLE_NAME, "f");
+	hook = mnl_attr_nest_start(bytes.h, NFTA_FLOWTABLE_HOOK);
+	put32(&bytes, NFTA_FLOWTABLE_HOOK_PRIORITY, 0);
+	devs = mnl_attr_nest_start(bytes.h, NFTA_FLOWTABLE_HOOK_DEVS);
+	mnl_attr_put_strz(bytes.h, NFTA_DEVICE_NAME, "eth0");
+	mnl_attr_nest_end(bytes.h, devs);
+	mnl_attr_nest_end(bytes.h, hook);
+	msg_end(&bytes);
+	imr = read_bytes(bytes.len);
+	ck_assert_uint_eq(imr->n, 1);
+	ck_assert_int_eq(imr->chain[0].rule[0].insn[0].op, OP_EFFECT);
+}
+END_TEST
+
 START_TEST(test_generations)
 {
 	begin();
@@ -518,7 +584,8 @@ int main(void)
 		test_name_prefix, test_name_short, test_concat, test_concat_never, test_concat_ne, test_middle,
 		test_overwrite, test_host_order, test_byteorder, test_byteorder_many, test_compare_ends, test_range,
 		test_bitwise, test_odd_attribute, test_odd_names, test_odd_registers, test_odd_ct, test_jump_nowhere,
-		test_dormant, test_generations, test_cut, test_capture, test_nft_texts, test_ipt_texts,
+		test_dormant, test_dormant_flowtable, test_generations, test_cut, test_capture, test_nft_texts,
+		test_ipt_texts,
 	};
 	SRunner *r;
 	int failed;
@@ -528,6 +595,7 @@ int main(void)
 		tcase_add_test(c, plain[i]);
 	tcase_add_loop_test(c, test_verdicts, 0, 9);
 	tcase_add_loop_test(c, test_odd_chain, 0, 3);
+	tcase_add_loop_test(c, test_devices, 0, 6);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
