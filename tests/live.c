@@ -75,7 +75,7 @@ int live_main(Suite *s)
 	int failed;
 
 	if (!may_enter()) {
-		printf("skipped: this user cannot make a network namespace with a BPF file system\n");
+		printf("skip: this user cannot make a network namespace with a BPF file system\n");
 		srunner_free(r);
 		return 77;
 	}
