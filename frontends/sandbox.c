@@ -287,6 +287,18 @@ static int take_answer(struct arena *a, struct diags *ds, const uint8_t *data, s
 	return -EINVAL;
 }
 
+static int not_rule_text(const struct job *j, struct diags *ds)
+{
+	bool blank = true;
+
+	for (size_t i = 0; i < j->len; i++)
+		blank &= strchr(" \t\r\n", j->text[i]) && j->text[i];
+	diag_add(ds, DIAG_ERROR, NULL, "%s: %s", j->path ? j->path : "standard input",
+		 blank ? "nothing in it" : "not rule text, a capture or IMR text")->hint =
+		"-f takes an nft script, an iptables-save or ip6tables-save file, a capture (dump --netlink) or IMR text";
+	return -EINVAL;
+}
+
 int fe_text_get(struct arena *a, struct diags *ds, enum fe_text_kind kind, const char *path, const char *text,
 		size_t len, struct fe_capture *ret)
 {
@@ -296,8 +308,8 @@ int fe_text_get(struct arena *a, struct diags *ds, enum fe_text_kind kind, const
 	int fd[2], r;
 	pid_t pid;
 
-	if (kind <= FE_TEXT_NONE || kind > FE_TEXT_IP6T_NFT)
-		return -EINVAL;
+	if (kind <= FE_TEXT_NONE || kind > FE_TEXT_IP6T_NFT || memchr(text, '\0', len))
+		return not_rule_text(&j, ds);
 	if (pipe2(fd, O_CLOEXEC))
 		return -errno;
 	pid = fork();

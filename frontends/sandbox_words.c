@@ -102,7 +102,7 @@ static bool is_idle(struct line l)
 /* nft's own form: where it is, then the word. */
 static bool has_place(struct line l)
 {
-	return l.n && memmem(l.s, l.n, ": Error:", 8);
+	return l.s && memmem(l.s, l.n, ": Error:", 8);
 }
 
 /* The line number that iptables-restore gives in a line of its own, 0 where it gives none. */
@@ -119,6 +119,32 @@ static unsigned long line_number(const char *words)
 	return 0;
 }
 
+/* A tab is one column, as in the tool's own places. */
+static const char *without_tabs(struct arena *a, struct line l)
+{
+	char *s = arena_strndup(a, l.s, l.n);
+
+	for (char *p = s; (p = strchr(p, '\t')); p++)
+		*p = ' ';
+	return s;
+}
+
+/* What is marked, with as many bytes behind and then before it as it takes to be found there and not earlier. */
+static const char *mark_in(struct arena *a, const char *text, size_t at, size_t n)
+{
+	size_t len = strlen(text);
+
+	for (;;) {
+		const char *mark = arena_strndup(a, text + at, n);
+
+		if (strstr(text, mark) == text + at)
+			return mark;
+		if (at + n == len)
+			at--;
+		n++;
+	}
+}
+
 static void add_diag(struct arena *a, struct diags *ds, const char *place, const char *path, struct line message,
 		     struct line text, struct line carets)
 {
@@ -131,8 +157,8 @@ static void add_diag(struct arena *a, struct diags *ds, const char *place, const
 	if (!carets.n)
 		return;
 	m = marked(text, carets, &at);
-	d->at.text = arena_strndup(a, text.s, text.n);
-	d->mark = arena_strndup(a, m.s, m.n);
+	d->at.text = without_tabs(a, text);
+	d->mark = m.n ? mark_in(a, d->at.text, (size_t)(m.s - text.s), m.n) : NULL;
 }
 
 void sb_words(struct arena *a, struct diags *ds, const char *tool, const char *path, const char *words,

@@ -105,11 +105,6 @@ static int read_file(struct cli *c, const char *path, struct fe_capture *ret, co
 	}
 	if (begins(text, len, FE_CAPTURE_MAGIC))
 		return fe_capture_decode(c->arena, c->diags, text, len, ret) ? 0 : EXIT_INPUT;
-	if (memchr(text, '\0', len)) {
-		diag_add(c->diags, DIAG_ERROR, NULL, "%s: not rule text, a capture or IMR text", path)->hint =
-			"-f takes an nft script, an iptables-save or ip6tables-save file, a capture (dump --netlink) or IMR text";
-		return EXIT_INPUT;
-	}
 	return fe_text_get(c->arena, c->diags, text_kind(c, text, len), path, text, len, ret) ? EXIT_INPUT : 0;
 }
 

@@ -121,6 +121,19 @@ START_TEST(words_of_nft)
 }
 END_TEST
 
+/* Tabs are columns, and the mark is found where the tool put it, not where its letter stands first. */
+START_TEST(words_of_nft_marked)
+{
+	sb_words(arena, &diags, "nft", "a.nft", "/dev/stdin:2:12-12: Error: Could not process rule\n"
+		 "\tflowtable f {\n\t          ^\n/dev/stdin:3:6-9: Error: Could not process rule\n"
+		 "drop drop\n     ^^^^\n", NULL);
+	ck_assert_uint_eq(diags.n, 2);
+	ck_assert_str_eq(diags.d[0].at.text, " flowtable f {");
+	ck_assert_str_eq(diags.d[0].mark, "f ");
+	ck_assert_str_eq(diags.d[1].mark, " drop");
+}
+END_TEST
+
 START_TEST(words_of_iptables)
 {
 	sb_words(arena, &diags, "iptables-legacy-restore", NULL, "iptables-restore v1.8.9 (legacy): bad\n"
@@ -235,6 +248,25 @@ static void become_user(void)
 }
 
 static const enum fe_text_kind many_kinds[] = { FE_TEXT_NFT, FE_TEXT_IPT, FE_TEXT_IPT_NFT };
+
+/* Never without a word. */
+START_TEST(what_is_no_rule_text)
+{
+	static const struct {
+		const char *text, *says;
+	} given[] = {
+		{ "", "a: nothing in it" },
+		{ "\n \n", "a: nothing in it" },
+		{ "#!/bin/sh\nnft flush ruleset\n", "a: not rule text, a capture or IMR text" },
+	};
+	struct fe_capture c;
+
+	ck_assert(get(fe_text_recognise(given[_i].text, strlen(given[_i].text)), "a", given[_i].text, &c) < 0);
+	ck_assert_uint_eq(diags.n, 1);
+	ck_assert_str_eq(diags.d[0].message, given[_i].says);
+	ck_assert_ptr_nonnull(diags.d[0].hint);
+}
+END_TEST
 
 START_TEST(many_rules_for_a_user)
 {
@@ -356,7 +388,9 @@ int main(void)
 	tcase_add_loop_test(pure, recognition, 0, sizeof(recognised) / sizeof(recognised[0]));
 	tcase_add_loop_test(pure, device_scan, 0, sizeof(wanted) / sizeof(wanted[0]));
 	tcase_add_test(pure, words_of_nft);
+	tcase_add_test(pure, words_of_nft_marked);
 	tcase_add_test(pure, words_of_iptables);
+	tcase_add_loop_test(pure, what_is_no_rule_text, 0, 3);
 	tcase_add_test(pure, batches_are_split);
 	tcase_add_checked_fixture(live, setup, teardown);
 	tcase_set_timeout(live, 120);
