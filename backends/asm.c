@@ -45,8 +45,9 @@ static void print_alu(struct strbuf *out, const struct bpf_insn *i)
 		strbuf_add(out, "%c%u %s %d", r, i->dst_reg, alu_ops[BPF_OP(i->code) >> 4], i->imm);
 }
 
-static void print_jmp(struct strbuf *out, const struct bpf_insn *i, uint32_t n)
+static void print_jmp(struct strbuf *out, const struct be_prog *p, uint32_t n)
 {
+	const struct bpf_insn *i = &p->insn[n];
 	char r = BPF_CLASS(i->code) == BPF_JMP32 ? 'w' : 'r';
 	uint32_t to = n + 1 + i->off;
 
@@ -56,6 +57,8 @@ static void print_jmp(struct strbuf *out, const struct bpf_insn *i, uint32_t n)
 		return;
 	case BPF_CALL:
 		strbuf_add(out, "call %d", i->imm);
+		if (i->src_reg == BPF_PSEUDO_KFUNC_CALL)
+			strbuf_add(out, "\t# %s", p->kfunc[i->imm]);
 		return;
 	case BPF_EXIT:
 		strbuf_add(out, "exit");
@@ -92,7 +95,7 @@ static void print_insn(struct strbuf *out, const struct be_prog *p, uint32_t n)
 		break;
 	case BPF_JMP:
 	case BPF_JMP32:
-		print_jmp(out, i, n);
+		print_jmp(out, p, n);
 		break;
 	default:
 		print_alu(out, i);

@@ -33,6 +33,8 @@ struct be_slot {
 	const struct imr_at *at;
 };
 
+#define BE_KFUNC_MAX 4
+
 struct be_prog {
 	const char *name;		/* at most 15 characters */
 	uint32_t type, attach_type;	/* enum bpf_prog_type, enum bpf_attach_type */
@@ -42,6 +44,8 @@ struct be_prog {
 	uint32_t n_map;
 	struct be_map *map;
 	enum be_role *role;
+	uint32_t n_kfunc;		/* kernel functions: a call's src_reg BPF_PSEUDO_KFUNC_CALL, imm the index */
+	const char *kfunc[BE_KFUNC_MAX];
 	uint32_t n_slot;		/* counters, in the order of BE_MAP_COUNTERS */
 	struct be_slot *slot;
 };

@@ -122,6 +122,9 @@ static void collect_insn(struct be_cc *cc, const struct imr_insn *i, const struc
 	case OP_NEED:
 		use_base(cc, i->base);
 		break;
+	case OP_NOFLOW:
+		cc->use_flow = cc->use_th = true;
+		break;
 	case OP_UNKNOWN:
 	case OP_OPAQUE:
 	case OP_EFFECT:

@@ -71,6 +71,13 @@ void be_ends(struct be_cc *cc)
 	struct be_emit *e = &cc->e;
 
 	e->now = NULL;
+	be_label_here(e, cc->drop_new);
+	if (cc->use_flow)
+		be_ask_flow(cc, cc->pass);
+	be_ja(e, cc->drop);
+	be_label_here(e, cc->drop_new_count);
+	if (cc->use_flow)
+		be_ask_flow(cc, cc->pass);
 	be_label_here(e, cc->drop_count);
 	bump_verdict(cc);
 	be_label_here(e, cc->drop);

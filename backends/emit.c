@@ -219,6 +219,17 @@ void be_call(struct be_emit *e, uint32_t func)
 	add(e, BPF_JMP | BPF_CALL, 0, 0, 0, func);
 }
 
+void be_kfunc(struct be_emit *e, const char *name)
+{
+	uint32_t i = 0;
+
+	while (i < e->n_kfunc && strcmp(e->kfunc[i], name))
+		i++;
+	if (i == e->n_kfunc)
+		e->kfunc[e->n_kfunc++] = name;
+	add(e, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, i);
+}
+
 void be_exit(struct be_emit *e, uint32_t code)
 {
 	be_mov(e, BPF_REG_0, code);

@@ -28,6 +28,8 @@ struct be_emit {
 	struct be_label *label;
 	uint32_t n_ref, cap_ref;
 	struct be_ref *ref;		/* jumps to labels not placed yet; 0 ends a list */
+	uint32_t n_kfunc;
+	const char *kfunc[BE_KFUNC_MAX];
 	bool overflow;			/* some jump was out of reach */
 };
 
@@ -59,6 +61,7 @@ void be_jmp32(struct be_emit *e, uint8_t op, uint8_t dst, uint32_t imm, uint32_t
 void be_jmp64_reg(struct be_emit *e, uint8_t op, uint8_t dst, uint8_t src, uint32_t label);
 void be_ja(struct be_emit *e, uint32_t label);
 void be_call(struct be_emit *e, uint32_t func);
+void be_kfunc(struct be_emit *e, const char *name);	/* a kernel function: at most BE_KFUNC_MAX different ones */
 void be_exit(struct be_emit *e, uint32_t code);
 
 #endif

@@ -69,6 +69,8 @@ bool be_start(struct be_cc *ret, const struct imr *imr, const struct target *t, 
 	cc->pass = be_label_new(&cc->e);
 	cc->drop_count = be_label_new(&cc->e);
 	cc->pass_count = be_label_new(&cc->e);
+	cc->drop_new = be_label_new(&cc->e);
+	cc->drop_new_count = be_label_new(&cc->e);
 	cc->odd = be_label_new(&cc->e);
 	return true;
 }
@@ -107,6 +109,8 @@ bool be_finish(struct be_cc *cc, const struct caps *caps, struct be_prog *ret)
 	ret->n = e->n;
 	ret->insn = e->insn;
 	ret->at = e->at;
+	ret->n_kfunc = e->n_kfunc;
+	memcpy(ret->kfunc, e->kfunc, sizeof(ret->kfunc));
 	ret->n_map = cc->n_map;
 	ret->map = cc->map;
 	ret->role = cc->role;

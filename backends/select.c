@@ -175,6 +175,20 @@ static uint32_t end_label(const struct be_cc *cc, const struct imr_insn *i, uint
 	}
 }
 
+/* "drop if conntrack has no flow": one end, shared, since asking is long. The rule has nothing else behind the test. */
+static void drop_new(struct be_cc *cc, const struct imr_insn *i)
+{
+	bool count = i[1].op == OP_COUNT;
+
+	if (i->els != ELSE_PASS || i[1 + count].op != OP_DROP) {
+		be_refuse(cc, cc->at, "noflow stands elsewhere than before a drop", NULL);
+		return;
+	}
+	if (count)
+		be_store_imm(&cc->e, 4, R_REC, REC_SLOT, i[1].slot);
+	be_ja(&cc->e, count ? cc->drop_new_count : cc->drop_new);
+}
+
 /* Instructions `from` on, ending in a jump unless `falls`: then the next rule may stand right behind. */
 static void rest(struct be_cc *cc, uint32_t rule, uint32_t from, bool falls)
 {
@@ -189,6 +203,10 @@ static void rest(struct be_cc *cc, uint32_t rule, uint32_t from, bool falls)
 		case CLASS_VALUE:
 			break;
 		case CLASS_TEST:
+			if (i->op == OP_NOFLOW) {
+				drop_new(cc, i);
+				return;
+			}
 			go = be_label_new(&cc->e);
 			test(cc, i, go, else_label(cc, i, rule), true);
 			be_label_here(&cc->e, go);

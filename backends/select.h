@@ -64,7 +64,7 @@ struct be_cc {			/* one compilation */
 	bool early;		/* hook early.l3, netdev.ingress otherwise */
 	uint32_t n_cell, cap_cell;
 	struct be_cell *cell;
-	bool use_th, use_tx, use_sets;
+	bool use_th, use_tx, use_sets, use_flow;
 	uint32_t map_record, map_counters, map_gate, map_sets;
 	uint32_t n_map;
 	struct be_map *map;
@@ -74,6 +74,7 @@ struct be_cc {			/* one compilation */
 	uint32_t tally[BE_TALLY_MAX];	/* their slots */
 	uint32_t *rule;			/* labels of the rules; [n]: the policy */
 	uint32_t drop, pass, drop_count, pass_count;	/* labels of the ends */
+	uint32_t drop_new, drop_new_count;	/* drop unless conntrack knows the flow */
 	uint32_t odd;			/* a frame that is not parsed */
 	uint32_t n_val;
 	const struct imr_insn **def;	/* by value number: who made it */
@@ -124,6 +125,10 @@ void be_classify(struct be_cc *cc);
 void be_lookup(struct be_cc *cc, uint32_t map, uint32_t null);	/* R0: key 0's value; `null` where there is none */
 void be_count(struct be_cc *cc, uint32_t slot);			/* bumps here */
 void be_ends(struct be_cc *cc);					/* the shared ends of the program */
+
+/* flow.c: to `known` if conntrack knows the packet's flow or cannot say, on if it has none. The context is at FP_CTX. */
+#define FP_CTX	(-16)		/* on the stack, where use_flow */
+void be_ask_flow(struct be_cc *cc, uint32_t known);
 
 /* access_direct.c: packet bytes into the record's cells, by direct access. The context is in R_CTX and starts with data
  * and data_end; the fixed part of the record is filled in. */

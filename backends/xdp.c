@@ -289,6 +289,8 @@ static void prologue(struct be_cc *cc)
 	uint32_t parsed = be_label_new(e);
 
 	be_mov_reg(e, R_CTX, BPF_REG_1);
+	if (cc->use_flow)
+		be_store(e, 8, BPF_REG_10, FP_CTX, BPF_REG_1);
 	if (cc->opts->gate)
 		check_gate(cc);
 	be_lookup(cc, cc->map_record, cc->odd);

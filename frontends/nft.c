@@ -10,6 +10,7 @@
 #include <linux/netlink.h>
 #include <string.h>
 
+#include "conntrack.h"
 #include "nft.h"
 
 
@@ -96,6 +97,20 @@ static void rule_make(struct nft_ctx *x, struct nft_chain *c, const struct nft_a
 	x->rule = NULL;
 }
 
+/* A rule that no packet meets may have connections tracked all the same: its expressions ask when they are made. */
+static void rule_tracks(struct nft_ctx *x, struct nft_span list)
+{
+	struct nft_attrs e;
+	struct nft_span one;
+	unsigned int type;
+	char *name;
+
+	while (list.p && nft_attr_next(&list, &type, &one) && type) {
+		name = nft_attrs_get(one, NFTA_EXPR_DATA, &e) ? nft_string(x->imr->arena, e.tb[NFTA_EXPR_NAME], 64) : NULL;
+		fe_tracks_nft(x->imr, name && strcmp(name, "match") && strcmp(name, "target") ? name : "?", 0);
+	}
+}
+
 static void rule_add(struct nft_ctx *x, uint8_t family, struct nft_span s)
 {
 	char *table, *chain;
@@ -111,7 +126,9 @@ static void rule_add(struct nft_ctx *x, uint8_t family, struct nft_span s)
 		nft_malformed(x, "a rule");
 		return;
 	}
-	if (!t->skip)
+	if (t->skip)
+		rule_tracks(x, a.tb[NFTA_RULE_EXPRESSIONS]);
+	else
 		rule_make(x, x->last, &a, handle);
 }
 

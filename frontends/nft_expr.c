@@ -8,6 +8,7 @@
 #include <linux/netfilter/nf_tables_compat.h>
 #include <string.h>
 
+#include "conntrack.h"
 #include "nft.h"
 
 bool nft_effect(struct nft_ctx *x, const char *why)
@@ -330,7 +331,7 @@ static const struct expr_desc {
 	{ "masq", NULL, ODD_STMT, 0, 0, 0, "masquerade" },
 	{ "nat", NULL, ODD_STMT, 0, 0, 0, "nat" },
 	{ "notrack", NULL, ODD_STMT, 0, 0, 0, "notrack" },
-	{ "objref", NULL, ODD_STMT, 0, 0, 0, "a stateful object" },
+	{ "objref", NULL, ODD_STMT, NFTA_OBJREF_SET_ID, 0, 0, "a stateful object" },
 	{ "queue", NULL, ODD_STMT, 0, 0, 0, "queue" },
 	{ "redir", NULL, ODD_STMT, 0, 0, 0, "redirect" },
 	{ "reject", NULL, ODD_STMT, 0, 0, 0, "reject" },
@@ -379,6 +380,7 @@ bool nft_expr(struct nft_ctx *x, struct nft_span elem)
 {
 	struct nft_attrs e, at = { .odd = false };
 	const struct expr_desc *d;
+	uint32_t object = 0;
 	char *name;
 
 	if (!nft_attrs_get(elem, NFTA_EXPR_DATA, &e))
@@ -389,6 +391,8 @@ bool nft_expr(struct nft_ctx *x, struct nft_span elem)
 	d = expr_find(name);
 	if (e.tb[NFTA_EXPR_DATA].p && !nft_attrs_get(e.tb[NFTA_EXPR_DATA], d ? d->known : 0, &at))
 		return nft_malformed(x, arena_printf(x->imr->arena, "the attributes of \"%s\"", name));
+	nft_be32(at.tb[NFTA_OBJREF_IMM_TYPE], &object);
+	fe_tracks_nft(x->imr, name, object);
 	if (!d || e.odd || (at.odd && d->known) || !(d->fn ? d->fn(x, &at) : expr_named(x, d, &at)))
 		if (!x->bad)
 			expr_odd(x, d, name);

@@ -7,6 +7,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <string.h>
 
+#include "conntrack.h"
 #include "nft.h"
 
 /* NFTA_SET_COUNT, since Linux 6.16 */
@@ -18,6 +19,7 @@ struct nft_kept {
 
 static void keep(struct nft_ctx *x, const char *table, const char *set)
 {
+	fe_tracks(x->imr, CONNTRACK_ON);	/* a connlimit perhaps */
 	if (!table || !set || nft_set_keeps(x, table, set))
 		return;
 	x->kept = arena_grow(x->imr->arena, x->kept, x->n_kept * sizeof(*x->kept), (x->n_kept + 1) * sizeof(*x->kept));

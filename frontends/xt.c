@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "conntrack.h"
 #include "xt.h"
 
 /* XT_ALIGN of x_tables: matches are padded to the strictest alignment of their members. */
@@ -189,6 +190,7 @@ void fe_xt_match(struct imr *imr, struct imr_rule *r, const struct fe_xt_ctx *ct
 	struct xt_build b = { .imr = imr, .rule = r, .ctx = ctx, .th = B_TH, .fragoff = F_TH_FRAGOFF };
 	const char *why;
 
+	fe_tracks_match(imr, name);
 	if (ctx->legacy) {
 		b.th = v6 ? B_TX : B_TH;
 		b.fragoff = v6 ? F_TX_FRAGOFF : F_IP_FRAGOFF;
@@ -221,6 +223,7 @@ bool fe_xt_target(struct imr *imr, struct imr_rule *r, const struct fe_xt_ctx *c
 				  name, rev);
 	char *mark = arena_printf(imr->arena, "-j %s", name);
 
+	fe_tracks_target(imr, name, data, len);
 	d->mark = r->at.text && strstr(r->at.text, mark) ? mark : arena_strndup(imr->arena, name, strlen(name));
 	d->hint = "without -f the rule stays with the kernel, and fwjit drops only what is sure without it";
 	imr_stmt(imr, r, OP_EFFECT, mark);

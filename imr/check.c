@@ -154,8 +154,9 @@ static const char *check_place(const struct check *k, const struct imr_insn *i)
 		return "an entry has known values only";
 	if (test ? i->els > ELSE_RULE : i->els != ELSE_NEXT)
 		return test ? "no such else" : "only tests have an else";
-	if (k->chain->hook != HOOK_EARLY_L3 && (i->op == OP_TALLY || i->op == OP_PASS || i->els == ELSE_PASS))
-		return "only chains at early.l3 pass or tally";
+	if (k->chain->hook != HOOK_EARLY_L3 &&
+	    (i->op == OP_TALLY || i->op == OP_NOFLOW || i->op == OP_PASS || i->els == ELSE_PASS))
+		return "only chains at early.l3 pass, tally or ask noflow";
 	return NULL;
 }
 

@@ -211,9 +211,17 @@ struct imr_chain {
 	struct imr_rule *rule;
 };
 
+/* Do the rules have the kernel track connections? */
+enum imr_conntrack {
+	CONNTRACK_OFF,
+	CONNTRACK_ON,
+	CONNTRACK_EXPECTS,	/* with helpers: a packet may be expected that is of no known flow */
+};
+
 struct imr {
 	struct arena *arena;
 	struct imr_profile profile;
+	enum imr_conntrack conntrack;
 	uint32_t n;
 	struct imr_chain *chain;	/* topological: jumps and gotos lead to later chains */
 	uint32_t n_slot, n_opaque;	/* imr_number */
@@ -292,6 +300,7 @@ struct imr_pkt {
 	char iifname[16], oifname[16];
 	uint8_t mac[6];		/* of the receiving device */
 	uint32_t mark;
+	bool flow;		/* conntrack knows its flow, or cannot be asked */
 };
 
 /* What a hook sees of it. Offsets are bytes from the frame's start. */
@@ -344,6 +353,8 @@ struct imr_env {
 	uint32_t ifindex;
 	uint8_t mac[6];
 	bool fwd4, fwd6;	/* the device forwards */
+	bool ct_lookup;		/* a program here may ask conntrack whether it knows a flow */
+	bool ct_expects;	/* conntrack's helpers run unasked */
 	bool plain_rules;	/* the routing policy looks at the local table first */
 	bool no_gro;		/* nothing merges packets between this device and the rules: lengths are those on the wire */
 	uint32_t n_local4, n_local6;	/* what is delivered here by the local table: addresses, prefixes, broadcast, anycast */

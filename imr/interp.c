@@ -290,6 +290,7 @@ static bool holds(const struct run *r, const struct imr_insn *i)
 	case OP_GE:	return a >= i->imm;
 	case OP_IN:	return imr_set_has(i->set, a);
 	case OP_NI:	return !imr_set_has(i->set, a);
+	case OP_NOFLOW:	return !r->pkt->flow;
 	default:	return avail(r, i->base) >= i->len;	/* need */
 	}
 }

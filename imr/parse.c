@@ -448,6 +448,16 @@ static bool parse_profile(struct parse *p)
 	return lex_end_line(&p->x);
 }
 
+static bool parse_conntrack(struct parse *p)
+{
+	uint8_t how;
+
+	if (!read_table(&p->x, text_conntrack, sizeof(text_conntrack[0]), N_CONNTRACK, "use of conntrack", &how))
+		return false;
+	p->imr->conntrack = (enum imr_conntrack)how;
+	return lex_end_line(&p->x);
+}
+
 static bool parse_head(struct parse *p)
 {
 	uint64_t version;
@@ -460,7 +470,10 @@ static bool parse_head(struct parse *p)
 	if (!lex_end_line(&p->x))
 		return false;
 	lex_skip_lines(&p->x);
-	return !lex_take_word(&p->x, "profile") || parse_profile(p);
+	if (lex_take_word(&p->x, "profile") && !parse_profile(p))
+		return false;
+	lex_skip_lines(&p->x);
+	return !lex_take_word(&p->x, "conntrack") || parse_conntrack(p);
 }
 
 /* Names are chains now, and every target can be judged. */

@@ -14,6 +14,7 @@
  * away, two before NF_IP_PRI_NAT_SRC (ip_vs). */
 #define PRIO_NAT_DST	(-100)
 #define PRIO_NAT_SRC	98
+#define PRIO_CONNTRACK	(-200)	/* NF_IP_PRI_CONNTRACK, of prerouting */
 
 struct item {			/* a chain at a hook, before the order is made */
 	const struct imr_chain *chain;
@@ -211,6 +212,17 @@ static uint8_t blur_at(const struct build *b, enum imr_hooknum num, int32_t prio
 	return blur;
 }
 
+/* Conntrack notes what it sees of a flow that it knows (its end, its replies, when it was last seen), whatever the rules
+ * behind do with the packet. Of a packet of no known flow that is dropped behind it nothing stays. */
+static enum drop_how drop_how(const struct build *b, enum imr_hooknum num, int32_t prio)
+{
+	if (b->src->conntrack == CONNTRACK_OFF || num == HN_INGRESS || (num == HN_PREROUTING && prio < PRIO_CONNTRACK))
+		return DROP_UNSEEN;
+	if (b->src->conntrack == CONNTRACK_EXPECTS || b->env->ct_expects || !b->env->ct_lookup)
+		return DROP_NEVER;
+	return DROP_NEW;
+}
+
 static void seg_item(const struct build *b, enum imr_hooknum num, const struct item *it, bool look)
 {
 	struct place_seg *s = seg_chain(b, it->chain);
@@ -218,6 +230,7 @@ static void seg_item(const struct build *b, enum imr_hooknum num, const struct i
 
 	s->may = look || nat || (num == HN_INPUT && b->nat && it->prio >= PRIO_NAT_SRC);
 	s->quiet = look || nat;
+	s->drop = drop_how(b, num, it->prio);
 	/* At NAT's own priority the kernel's order is not known: a filter chain may be behind it. */
 	s->blur = blur_at(b, num, it->prio == PRIO_NAT_DST && !nat ? it->prio + 1 : it->prio);
 }

@@ -14,6 +14,8 @@
 #define BLUR_NAT	0x04	/* after nf_nat's destination part: address, ports, payload */
 #define BLUR_INGRESS	0x08	/* before ip_rcv, ip6_rcv: padding is still there */
 
+/* What a drop takes from conntrack (enum drop_how): nothing, since the packet would not have got there; something if it
+ * knows the flow, so that it is asked; or what nobody can tell, so that such a packet is left to the rules. */
 struct place_seg {
 	const struct imr_chain *chain;
 	uint32_t base;		/* position of its first rule; its policy's is base + chain->n */
@@ -21,6 +23,7 @@ struct place_seg {
 	bool quiet;		/* its counters are not kept: read for its effects, or of a nat chain */
 	uint8_t nfproto;	/* of its packets; 0: not yet told apart */
 	uint8_t blur;
+	enum drop_how { DROP_UNSEEN, DROP_NEW, DROP_NEVER } drop;
 	uint8_t n_accept, n_fall;
 	uint32_t accept[2];	/* segments that an accept leads to, and a policy of accept; the number of segments */
 	uint32_t fall[2];	/* is the end of all rules. Two: one of them, not known which. */

@@ -389,6 +389,8 @@ void imr_print(struct strbuf *out, const struct imr *imr)
 {
 	strbuf_add(out, "imr 1\n");
 	add_profile(out, &imr->profile);
+	if (imr->conntrack)
+		strbuf_add(out, "conntrack %s\n", text_conntrack[imr->conntrack]);
 	for (uint32_t i = 0; i < imr->n; i++)
 		add_chain(out, imr, &imr->chain[i]);
 }

@@ -15,6 +15,8 @@
 #define MAX_POS 6		/* walks that are kept apart; with more the packet passes */
 #define TO_PASS UINT32_MAX	/* targets that are no state */
 #define TO_DROP (UINT32_MAX - 1)
+#define TO_DROP_NEW (UINT32_MAX - 2)	/* drop, unless conntrack knows the flow */
+#define NO_STATE TO_DROP_NEW		/* from here on */
 
 struct posset {			/* where the packet may be, ascending */
 	uint32_t n;
@@ -42,6 +44,7 @@ struct walk {
 	uint32_t n, cap, budget;
 	uint32_t *hash, n_hash;
 	bool failed;
+	bool new_drops;		/* some test fails to TO_DROP_NEW */
 };
 
 /* ------------------------------------------------------------------ sets of positions */
@@ -122,12 +125,14 @@ static void rehash(struct walk *w)
 /* The target that a set of places is: a state, made when it is new and there is room. */
 static uint32_t set_target(struct walk *w, const struct posset *s)
 {
+	/* The last walk to drop is the one furthest on: if that was before conntrack, all were. */
+	static const uint32_t drops[] = { [DROP_UNSEEN] = TO_DROP, [DROP_NEW] = TO_DROP_NEW, [DROP_NEVER] = TO_PASS };
 	uint32_t *h;
 
 	if (s->pass)
 		return TO_PASS;
 	if (!s->n)
-		return TO_DROP;
+		return drops[w->seg->drop];
 	h = &w->hash[set_hash(s) & (w->n_hash - 1)];
 	for (uint32_t i = *h; i != UINT32_MAX; i = w->st[i].next_hash)
 		if (w->st[i].set.n == s->n && !memcmp(w->st[i].set.pos, s->pos, s->n * sizeof(*s->pos)))
@@ -162,7 +167,7 @@ static void emit_end(struct walk *w, struct imr_rule *r, uint32_t target)
 			break;
 		r->n--;
 	}
-	if (r->n && target == TO_DROP && r->insn[r->n - 1].op == OP_TALLY)
+	if (r->n && (target == TO_DROP || target == TO_DROP_NEW) && r->insn[r->n - 1].op == OP_TALLY)
 		r->insn[r->n - 1].op = OP_COUNT;
 	imr_insn_add(w->out, r, OP_NEXT)->to = target;
 }
@@ -329,7 +334,7 @@ static bool is_target(const struct imr_insn *i)
 
 static uint32_t canon(const struct walk *w, uint32_t target)
 {
-	return target >= TO_DROP ? target : w->st[target].canon;
+	return target >= NO_STATE ? target : w->st[target].canon;
 }
 
 /* Targets behind the state are settled: settles its own. A slice leaves out what cannot end in a drop. */
@@ -350,7 +355,7 @@ static void settle(struct walk *w, uint32_t id)
 	r->n--;
 	emit_end(w, r, end);
 	st->canon = id;
-	if ((!st->can_drop && !w->p->exact) || (r->n == 1 && end != TO_DROP))
+	if ((!st->can_drop && !w->p->exact) || (r->n == 1 && end != TO_DROP && end != TO_DROP_NEW))
 		st->canon = r->n == 1 ? end : TO_PASS;
 }
 
@@ -378,7 +383,7 @@ static uint32_t furthest(const struct walk *w, const struct imr_rule *r)
 	for (uint32_t k = 0; k < r->n; k++) {
 		uint32_t to = r->insn[k].to;
 
-		if (!is_target(&r->insn[k]) || to >= TO_DROP || w->st[to].seen)
+		if (!is_target(&r->insn[k]) || to >= NO_STATE || w->st[to].seen)
 			continue;
 		if (best == TO_PASS || w->st[to].set.pos[0] > w->st[best].set.pos[0])
 			best = to;
@@ -392,7 +397,7 @@ static uint32_t order_states(struct walk *w, uint32_t root, uint32_t *order)
 	uint32_t *stack = arena_alloc(w->out->arena, (w->n + 1) * sizeof(*stack));
 	uint32_t depth = 0, n = 0;
 
-	if (root >= TO_DROP)
+	if (root >= NO_STATE)
 		return 0;
 	stack[depth++] = root;
 	w->st[root].seen = 1;
@@ -417,16 +422,33 @@ static uint32_t order_states(struct walk *w, uint32_t root, uint32_t *order)
 	return n;
 }
 
-/* Targets become what the language has for them; `n` is the index of the rule that accepts, where exact. */
+/* "drop" becomes "drop if conntrack has no flow", in front of the counter. */
+static void ask_conntrack(struct walk *w, struct imr_rule *r)
+{
+	bool count = r->n && r->insn[r->n - 1].op == OP_COUNT;
+
+	r->n -= count;
+	imr_insn_add(w->out, r, OP_NOFLOW)->els = ELSE_PASS;
+	if (count)
+		imr_insn_add(w->out, r, OP_COUNT);
+	imr_insn_add(w->out, r, OP_DROP);
+}
+
+/* Targets become what the language has for them; `n` is the index of the rule behind all states. */
 static void finish_rule(struct walk *w, struct imr_rule *r, uint32_t index, uint32_t n)
 {
+	if (r->insn[r->n - 1].to == TO_DROP_NEW) {
+		r->n--;
+		ask_conntrack(w, r);
+	}
 	for (uint32_t k = 0; k < r->n; k++) {
 		struct imr_insn *i = &r->insn[k];
 		uint32_t to = i->to;
 		bool end = imr_ops[i->op].class == CLASS_END;
 
-		if (!is_target(i))
+		if (!is_target(i) || i->els == ELSE_PASS || i->op == OP_DROP)
 			continue;
+		w->new_drops |= to == TO_DROP_NEW;
 		i->to = 0;
 		if (to == TO_PASS && (end || !w->p->exact)) {
 			i->els = ELSE_PASS;
@@ -435,7 +457,7 @@ static void finish_rule(struct walk *w, struct imr_rule *r, uint32_t index, uint
 			i->els = ELSE_DROP;
 			i->op = end ? OP_DROP : i->op;
 		} else {
-			to = to == TO_PASS ? n : w->st[to].index;
+			to = to >= NO_STATE ? n : w->st[to].index;
 			i->els = to == index + 1 ? ELSE_NEXT : ELSE_RULE;
 			i->to = to == index + 1 ? 0 : to;
 		}
@@ -464,10 +486,11 @@ static void emit_chain(struct walk *w, uint32_t root)
 		c->rule[i] = w->st[order[i]].rule;
 		finish_rule(w, &c->rule[i], i, c->n);
 	}
-	if (w->p->exact && c->n) {
-		at.number = c->n + 1;
+	at.number = c->n + 1;
+	if (w->p->exact && c->n)
 		imr_insn_add(w->out, imr_rule_add(w->out, c, &at), OP_ACCEPT);
-	}
+	if (w->new_drops)
+		ask_conntrack(w, imr_rule_add(w->out, c, &at));
 }
 
 struct imr *place_walk(const struct place *p)

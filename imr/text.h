@@ -13,6 +13,8 @@
 
 static const char *const text_kinds[] = { [KIND_FILTER] = "filter", [KIND_NAT] = "nat", [KIND_ROUTE] = "route" };
 #define N_KIND 3
+static const char *const text_conntrack[] = { [CONNTRACK_OFF] = "off", [CONNTRACK_ON] = "on", [CONNTRACK_EXPECTS] = "expects" };
+#define N_CONNTRACK 3
 
 /* Characters of bare words: names of ops, fields, hooks, tools. */
 static inline bool text_is_word(char c)

@@ -28,6 +28,11 @@
 	((struct bpf_insn){ .code = BPF_LDX | BPF_MEM | (size), .dst_reg = dst, .src_reg = src, .off = o })
 #define JGT(dst, src, o) \
 	((struct bpf_insn){ .code = BPF_JMP | BPF_JGT | BPF_X, .dst_reg = dst, .src_reg = src, .off = o })
+#define STORE_IMM(dst, o, v) \
+	((struct bpf_insn){ .code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = dst, .off = o, .imm = v })
+#define JEQ_IMM(dst, v, o) \
+	((struct bpf_insn){ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = dst, .imm = v, .off = o })
+#define KFUNC(n)	((struct bpf_insn){ .code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_KFUNC_CALL, .imm = n })
 #define EXIT		((struct bpf_insn){ .code = BPF_JMP | BPF_EXIT })
 
 static int load_xdp(const struct bpf_insn *insn, size_t n)
@@ -148,6 +153,35 @@ static int try_btf(void)
 	return err;
 }
 
+/* ct = bpf_xdp_ct_lookup(ctx, fp - 32, 12, fp - 16, 12); if (ct) bpf_ct_release(ct); */
+static int try_ct_lookup(void)
+{
+	static const char *const names[] = { "bpf_xdp_ct_lookup", "bpf_ct_release" };
+	struct bpf_insn insn[] = {
+		STORE_IMM(BPF_REG_10, -32, 0), STORE_IMM(BPF_REG_10, -24, 0),
+		STORE_IMM(BPF_REG_10, -16, 0), STORE_IMM(BPF_REG_10, -8, 0),
+		MOV(BPF_REG_2, BPF_REG_10), ALU_IMM(BPF_ADD, BPF_REG_2, -32), MOV_IMM(BPF_REG_3, 12),
+		MOV(BPF_REG_4, BPF_REG_10), ALU_IMM(BPF_ADD, BPF_REG_4, -16), MOV_IMM(BPF_REG_5, 12),
+		KFUNC(0),
+		JEQ_IMM(BPF_REG_0, 0, 2),
+		MOV(BPF_REG_1, BPF_REG_0),
+		KFUNC(1),
+		MOV_IMM(BPF_REG_0, XDP_PASS), EXIT,
+	};
+	_cleanup_kfuncs_ struct ld_kfuncs k;
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP);
+	int err = ld_kfuncs_get(names, 2, &k), fd;
+
+	if (err)
+		return err;
+	ld_kfunc_resolve(&k, &insn[10]);
+	ld_kfunc_resolve(&k, &insn[13]);
+	if (k.fd[1] >= 0)
+		opts.fd_array = k.fd;
+	fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "fwjit_probe", "GPL", insn, sizeof(insn) / sizeof(insn[0]), &opts);
+	return close_ok(fd < 0 ? -errno : fd);
+}
+
 /* The right is checked before the device is looked for. */
 static int try_net_admin(void)
 {
@@ -188,6 +222,7 @@ static const struct attempt attempts[] = {	/* ORDER caps.def */
 	{ try_var_offset, "BPF_PROG_LOAD: a load at an offset that a packet byte says" },
 	{ try_big, "BPF_PROG_LOAD: 4,098 instructions" },
 	{ try_btf, "BPF_BTF_LOAD: one integer type" },
+	{ try_ct_lookup, "BPF_PROG_LOAD: a call of bpf_xdp_ct_lookup" },
 	{ try_net_admin, "RTM_SETLINK: of a device that is not there" },
 	{ try_bpffs, "a mounted BPF file system that may be written, or the right to mount one" },
 };

@@ -12,16 +12,21 @@
 #include "priv.h"
 
 /* A sysctl of this network namespace that is a small number; missing ones are dflt. */
+static int number(const char *path, int dflt)
+{
+	char text[16] = "";
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	return n > 0 ? atoi(text) : dflt;
+}
+
 static int sysctl(const char *family, const char *dev, const char *name, int dflt)
 {
-	char path[128], text[16] = "";
-	_cleanup_close_ int fd = -1;
-	ssize_t n;
+	char path[128];
 
 	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, dev, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	return n > 0 ? atoi(text) : dflt;
+	return number(path, dflt);
 }
 
 /* net/ipv4/route.c: ip_route_input_slow with bc_forwarding; IN_DEV_BFORWARD is an AND. */
@@ -71,6 +76,7 @@ static int env_once(struct arena *a, struct diags *ds, const char *dev, struct i
 	ret->ifindex = l.ifindex;
 	ret->fwd4 = sysctl("ipv4", l.name, "forwarding", 1);
 	ret->fwd6 = forwards6(l.name);
+	ret->ct_expects = number("/proc/sys/net/netfilter/nf_conntrack_helper", 0);
 	if (forwards_broadcast(l.name))
 		ret->plain_rules = false;
 	return 0;
@@ -108,6 +114,7 @@ void ld_env_print(struct strbuf *out, const struct imr_env *env)
 		   env->dev);
 	strbuf_add(out, "forward %d %d\n", env->fwd4, env->fwd6);
 	strbuf_add(out, "plain %d\n", env->plain_rules);
+	strbuf_add(out, "conntrack %d %d\n", env->ct_lookup, env->ct_expects);
 	print_ranges(out, "local4", env->local4, env->n_local4);
 	print_ranges(out, "local6", env->local6, env->n_local6);
 	strbuf_add(out, "end\n");
@@ -129,7 +136,7 @@ static bool read_range(const char *line, const char *key, struct imr_range *ret)
 
 static bool read_line(const char *line, struct imr_env *env, struct imr_range *r4, struct imr_range *r6)
 {
-	unsigned int m[6], fwd4, fwd6, plain;
+	unsigned int m[6], fwd4, fwd6, plain, lookup, expects;
 
 	if (sscanf(line, "dev %u %x:%x:%x:%x:%x:%x %15s", &env->ifindex, &m[0], &m[1], &m[2], &m[3], &m[4], &m[5],
 		   env->dev) == 8) {
@@ -140,6 +147,9 @@ static bool read_line(const char *line, struct imr_env *env, struct imr_range *r
 		env->fwd6 = fwd6;
 	} else if (sscanf(line, "plain %u", &plain) == 1) {
 		env->plain_rules = plain;
+	} else if (sscanf(line, "conntrack %u %u", &lookup, &expects) == 2) {
+		env->ct_lookup = lookup;
+		env->ct_expects = expects;
 	} else if (read_range(line, "local4", &r4[env->n_local4])) {
 		env->n_local4++;
 	} else if (read_range(line, "local6", &r6[env->n_local6])) {

@@ -85,22 +85,43 @@ static bool is_map_ref(const struct bpf_insn *i)
 	       (i->src_reg == BPF_PSEUDO_MAP_FD || i->src_reg == BPF_PSEUDO_MAP_VALUE);
 }
 
-static struct bpf_insn *resolve(const struct be_prog *p, const struct ld_prog *l)
+static bool is_kfunc_call(const struct bpf_insn *i)
+{
+	return i->code == (BPF_JMP | BPF_CALL) && i->src_reg == BPF_PSEUDO_KFUNC_CALL;
+}
+
+static struct bpf_insn *resolve(const struct be_prog *p, const struct ld_prog *l, const struct ld_kfuncs *k)
 {
 	struct bpf_insn *insn = calloc(p->n ? p->n : 1, sizeof(*insn));
 
 	if (!insn)
 		return NULL;
 	memcpy(insn, p->insn, p->n * sizeof(*insn));
-	for (uint32_t i = 0; i < p->n; i++)
+	for (uint32_t i = 0; i < p->n; i++) {
 		if (is_map_ref(&insn[i]) && insn[i].imm >= 0 && insn[i].imm < l->n_map)
 			insn[i].imm = l->map_fd[insn[i].imm];
+		else if (is_kfunc_call(&insn[i]))
+			ld_kfunc_resolve(k, &insn[i]);
+	}
 	return insn;
 }
 
-static int load_insns(const struct be_prog *p, const struct bpf_insn *insn, const struct ld_lines *lines, char *log,
+/* What a program is loaded with beside its instructions. */
+struct ld_extra {
+	struct ld_lines lines;
+	struct ld_kfuncs kfuncs;
+};
+
+static void extra_put(struct ld_extra *x)
+{
+	ld_lines_free(&x->lines);
+	ld_kfuncs_put(&x->kfuncs);
+}
+
+static int load_insns(const struct be_prog *p, const struct bpf_insn *insn, const struct ld_extra *x, char *log,
 		      uint32_t log_size)
 {
+	const struct ld_lines *lines = &x->lines;
 	LIBBPF_OPTS(bpf_prog_load_opts, opts,
 		.expected_attach_type = p->attach_type,
 		.log_level = log ? UAPI_BPF_LOG_LEVEL1 : 0,
@@ -108,6 +129,8 @@ static int load_insns(const struct be_prog *p, const struct bpf_insn *insn, cons
 		.log_size = log_size);
 	int fd;
 
+	if (x->kfuncs.fd[1] >= 0)
+		opts.fd_array = x->kfuncs.fd;
 	if (lines->btf_fd >= 0) {
 		opts.prog_btf_fd = lines->btf_fd;
 		opts.func_info = &lines->func;
@@ -160,7 +183,7 @@ static const char *read_log(char *log, uint32_t *ret_insn)
 	return reason;
 }
 
-static void explain(const struct be_prog *p, const struct bpf_insn *insn, const struct ld_lines *lines, int err,
+static void explain(const struct be_prog *p, const struct bpf_insn *insn, const struct ld_extra *x, int err,
 		    struct diags *ds)
 {
 	_cleanup_free_ char *log = calloc(1, LOG_SIZE);
@@ -169,7 +192,7 @@ static void explain(const struct be_prog *p, const struct bpf_insn *insn, const 
 	struct diag *d;
 
 	if (log) {
-		int fd = load_insns(p, insn, lines, log, LOG_SIZE);
+		int fd = load_insns(p, insn, x, log, LOG_SIZE);
 
 		ld_closep(&fd);
 		log[LOG_SIZE - 1] = '\0';
@@ -199,31 +222,40 @@ static void facts(struct ld_prog *p)
 	p->verified_insns = info.verified_insns;
 }
 
-int ld_load(const struct be_prog *p, struct diags *ds, struct ld_prog *ret)
+static int load(const struct be_prog *p, struct diags *ds, struct ld_prog *ret)
 {
-	struct ld_lines lines __attribute__((cleanup(ld_lines_free))) = { .btf_fd = -1 };
+	struct ld_extra x __attribute__((cleanup(extra_put))) = { .lines.btf_fd = -1, .kfuncs.fd = { 0, -1 } };
 	_cleanup_free_ struct bpf_insn *insn = NULL;
-	int err;
+	int err = load_maps(p, ds, ret);
 
-	*ret = (struct ld_prog){ .fd = -1 };
-	err = load_maps(p, ds, ret);
+	if (err)
+		return err;
+	err = ld_kfuncs_get(p->kfunc, p->n_kfunc, &x.kfuncs);
 	if (err) {
-		ld_prog_close(ret);
+		diag_add(ds, DIAG_ERROR, NULL, "a function that the program calls is not in this kernel: %s", strerror(-err));
 		return err;
 	}
-	insn = resolve(p, ret);
-	if (!insn) {
-		ld_prog_close(ret);
+	insn = resolve(p, ret, &x.kfuncs);
+	if (!insn)
 		return -ENOMEM;
-	}
-	ld_lines_make(p, &lines);
-	err = load_insns(p, insn, &lines, NULL, 0);
+	ld_lines_make(p, &x.lines);
+	err = load_insns(p, insn, &x, NULL, 0);
 	if (err < 0) {
-		explain(p, insn, &lines, err, ds);
-		ld_prog_close(ret);
+		explain(p, insn, &x, err, ds);
 		return err;
 	}
 	ret->fd = err;
 	facts(ret);
 	return 0;
+}
+
+int ld_load(const struct be_prog *p, struct diags *ds, struct ld_prog *ret)
+{
+	int err;
+
+	*ret = (struct ld_prog){ .fd = -1 };
+	err = load(p, ds, ret);
+	if (err)
+		ld_prog_close(ret);
+	return err;
 }

@@ -255,15 +255,22 @@ int plan_place(struct cli *c, struct plan *p, const struct imr_env *env, struct 
 {
 	struct be_opts opts = { .gate = p->gate, .ifindex = env->ifindex };
 	struct imr *placed;
+	uint32_t before;
 
 	memcpy(opts.mac, env->mac, sizeof(opts.mac));
 	memcpy(opts.dev, env->dev, sizeof(opts.dev));
 	ret->env = *env;
+	before = c->diags->n;
 	placed = p->in.live ? imr_place_slice(p->in.imr, env) : imr_place_ingress(p->in.imr, env);
 	if (!placed)
 		return EXIT_INEXACT;
 	ret->placed = placed;
-	return be_compile(placed, p->target, &p->caps, &opts, &ret->prog) ? 0 : EXIT_INEXACT;
+	if (be_compile(placed, p->target, &p->caps, &opts, &ret->prog))
+		return 0;
+	/* Of live rules what cannot be said is not news; that a slice of them cannot be made is. */
+	for (uint32_t i = before; p->in.live && i < c->diags->n; i++)
+		c->diags->d[i].level = DIAG_ERROR;
+	return EXIT_INEXACT;
 }
 
 /* One device into the plan. A device that only stood in the list because it is here may be passed over with a note. */
@@ -279,6 +286,7 @@ static int plan_device(struct cli *c, struct plan *p, const char *name)
 			c->diags->d[i].level = DIAG_NOTE;
 		return 0;
 	}
+	env.ct_lookup = p->caps.ct_lookup;
 	if (!r)
 		r = plan_place(c, p, &env, d);
 	if (!r && (!p->in.live || c->n_dev || c->slice || has_drop(d->placed)))

@@ -57,6 +57,22 @@ int ld_local_ranges(struct arena *a, struct ld_nl *nl, int family, struct imr_ra
 int ld_rules_plain(struct ld_nl *nl, int family, bool *ret_plain);
 struct imr_range *ld_ranges_join(struct arena *a, struct imr_range *r, uint32_t n, uint32_t *ret_n);
 
+/* kfunc.c: kernel functions that programs call; the module is the one that has them where the kernel itself does not. */
+#define LD_KFUNC_MODULE "nf_conntrack"
+struct ld_kfunc {
+	int id;			/* in its types */
+	bool module;
+};
+struct ld_kfuncs {
+	struct ld_kfunc func[BE_KFUNC_MAX];
+	int fd[2];		/* for the program: [1] of the module's types, -1 where it is not needed */
+};
+int ld_kfuncs_get(const char *const *names, uint32_t n, struct ld_kfuncs *ret);
+void ld_kfuncs_put(struct ld_kfuncs *k);
+#define _cleanup_kfuncs_ __attribute__((cleanup(ld_kfuncs_put)))
+/* A call whose imm is the index of a name becomes one of the function. */
+void ld_kfunc_resolve(const struct ld_kfuncs *k, struct bpf_insn *i);
+
 /* bpffs.c: our directory in the BPF file system, locked while it is open. */
 struct ld_root {
 	int fd;

@@ -20,7 +20,11 @@
 #define F "in v0 ip 10.0.0.1 > 10.9.0.1 udp 9 > 53"	/* A, to be forwarded */
 #define M "in v0 ip 10.0.0.1 > 224.0.0.1 udp 9 > 53"
 
-enum { FORWARDS = 1, NOT_PLAIN = 2, NO_GRO = 4 };
+#define CONNTRACK "imr 1\nprofile th_fast_frag\nconntrack on\n"
+#define EXPECTS "imr 1\nprofile th_fast_frag\nconntrack expects\n"
+#define RAW(n) CHAIN("raw", "ip.prerouting", n, "accept") RULE("raw", 1) FROM("10.0.0.1") "\tdrop\n" END
+
+enum { FORWARDS = 1, NOT_PLAIN = 2, NO_GRO = 4, NO_LOOKUP = 8, FLOW = 16 };
 
 static const struct slice_case {
 	const char *name, *text;
@@ -107,6 +111,19 @@ static const struct slice_case {
 	{ "an unknown counter that goes on passes",
 	  HEAD CHAIN("in", "ip.input", 0, "drop") RULE("in", 1) UNKNOWN FROM("10.0.0.1") "\tcount\n\tnext\n" END,
 	  0, { A, B }, { false, true } },
+	{ "conntrack has no flow: dropped before its rules", CONNTRACK CHAIN("in", "ip.input", 0, "drop") END,
+	  0, { A, B }, { true, true } },
+	{ "conntrack has the flow: it must see the packet", CONNTRACK CHAIN("in", "ip.input", 0, "drop") END, FLOW, { A }, { false } },
+	{ "it does not see what raw rules drop", CONNTRACK RAW(-300), FLOW, { A, B }, { true, false } },
+	{ "at its own priority it may", CONNTRACK RAW(-200), FLOW, { A }, { false } },
+	{ "a hotdrop is a drop", CONNTRACK CHAIN("in", "ip.input", 0, "accept") RULE("in", 1)
+	  "\t%0 =ip4 ld ip.saddr\n\teq %0, 10.0.0.2 else drop\n\taccept\n" END, FLOW, { A, B }, { false, false } },
+	{ "of no flow, too", CONNTRACK CHAIN("in", "ip.input", 0, "accept") RULE("in", 1)
+	  "\t%0 =ip4 ld ip.saddr\n\teq %0, 10.0.0.2 else drop\n\taccept\n" END, 0, { A, B }, { true, false } },
+	{ "where flows are expected nobody knows", EXPECTS RAW(0), 0, { A }, { false } },
+	{ "nor where conntrack cannot be asked", CONNTRACK RAW(0), NO_LOOKUP, { A }, { false } },
+	{ "but raw rules drop there", CONNTRACK RAW(-300), NO_LOOKUP, { A, B }, { true, false } },
+	{ "no conntrack, no flow", HEAD CHAIN("in", "ip.input", 0, "drop") END, FLOW | NO_LOOKUP, { A }, { true } },
 	{ "the families have rows of their own",
 	  HEAD CHAIN("in", "inet.input", 0, "accept") RULE("in", 1)
 	  "\t%0 =u8 ld meta.nfproto\n\teq %0, 10\n\tdrop\n" END,
@@ -121,6 +138,7 @@ static void case_env(struct imr_env *env, unsigned int flags)
 	env->fwd4 = flags & FORWARDS;
 	env->plain_rules = !(flags & NOT_PLAIN);
 	env->no_gro = flags & NO_GRO;
+	env->ct_lookup = !(flags & NO_LOOKUP);
 }
 
 static struct imr *case_parse(const char *text)
@@ -150,6 +168,7 @@ START_TEST(test_case)
 		ck_assert(packet_parse(arena, &diags, c->packet[k], &p));
 		pkt.frame = p.frame;
 		pkt.len = p.len;
+		pkt.flow = c->env & FLOW;
 		imr_run(&res, s, 0, &pkt, NULL);
 		ck_assert_msg(res.verdict == (c->drop[k] ? V_DROP : V_PASS), "%s: %s: verdict %d", c->name, c->packet[k],
 			      res.verdict);

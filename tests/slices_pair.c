@@ -102,6 +102,7 @@ bool slice_make(struct slice *s, const struct imr_profile *p, const struct caps 
 	s->loaded.fd = -1;
 	if (fe_live_get(s->arena, &s->diags, &s->capture) || ld_env(s->arena, &s->diags, JUDGE_DEV, &s->env))
 		return false;
+	s->env.ct_lookup = caps->ct_lookup;
 	s->source = fe_read(s->arena, &s->diags, p, &s->capture);
 	s->optimised = s->source ? fe_read(s->arena, &s->diags, p, &s->capture) : NULL;
 	if (!s->optimised || !imr_optimise(s->optimised, NULL))

@@ -110,6 +110,7 @@ static const char *const every_op_text[OP_MAX] = {
 	[OP_IN] = "\tin %0, 1-3\n",
 	[OP_NI] = "\tni %0, {1, 3-4, 255}\n",
 	[OP_NEED] = "\tneed th, 65535\n",
+	[OP_NOFLOW] = "\tnoflow else pass\n",
 	[OP_OPAQUE] = "\topaque \"ct state new\" else drop\n",
 	[OP_COUNT] = "\tcount\n",
 	[OP_TALLY] = "\ttally\n",
