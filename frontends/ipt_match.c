@@ -12,11 +12,12 @@
 
 #include "ipt.h"
 
-/* An empty mask asks nothing, so the packet is not read for it. */
+/* An empty mask asks nothing, so the packet is not read for it. Where the rule's address has bits outside its mask, the two
+ * families differ: ip_packet_match masks the packet's alone, so that they are never equal, ipv6_masked_addr_cmp both. */
 static void address(const struct xt_build *b, enum imr_field f, const void *addr, const void *mask, bool inv)
 {
 	unsigned int n = imr_fields[f].len;
-	u128 want = xt_be(addr, n), m = xt_be(mask, n);
+	u128 m = xt_be(mask, n), want = xt_be(addr, n) & (b->ctx->family == FAM_IP6 ? m : ~(u128)0);
 
 	if (want || m || inv)
 		xt_masked(b, imr_ld(b->imr, b->rule, f), imr_fields[f].type, m, want, inv);

@@ -9,7 +9,10 @@
 
 #include <netinet/in.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/xt_multiport.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 
+#include "ipt.h"
 #include "ipt_seed.h"
 #include "judge.h"
 #include "loader.h"
@@ -218,6 +221,53 @@ START_TEST(protocol_is_asked_for)
 	ck_assert(read_seed());
 	ck_assert_uint_eq(diags.n, 1);
 	ck_assert_int_eq(diags.d[0].level, DIAG_UNSUPPORTED);
+}
+END_TEST
+
+/* One rule of a chain of its own, its instructions as text. */
+static struct imr_rule *rule_begin(void)
+{
+	return imr_rule_add(imr, imr_chain_add(imr, "c"), &(struct imr_at){ .tool = "iptables", .where = "c", .number = 1 });
+}
+
+static const char *rule_end(struct imr_rule *r)
+{
+	struct strbuf b = { .arena = arena };
+
+	imr_end(imr, r, OP_NEXT, 0);
+	ck_assert_ptr_null(imr_check(imr, "ipt"));
+	imr_print_rule(&b, imr, &imr->chain[0], r);
+	return strchr(b.s, '\n') + 1;
+}
+
+/* Bits of an address outside its mask: ip_packet_match compares them, ipv6_masked_addr_cmp does not. */
+START_TEST(address_outside_its_mask)
+{
+	struct ipt_ip ip4 = { .src.s_addr = htonl(0x0a000001), .smsk.s_addr = htonl(0xff000000) };
+	struct ip6t_ip6 ip6 = { .src.s6_addr = { 0x20, 0x01, [15] = 1 }, .smsk.s6_addr = { 0xff, 0xff } };
+	struct ipt_blob b = { .imr = imr, .family = _i ? FAM_IP6 : FAM_IP };
+	struct ipt_entry_view e = { .ip = _i ? (const uint8_t *)&ip6 : (const uint8_t *)&ip4 };
+	struct imr_rule *r = rule_begin();
+	struct fe_xt_ctx ctx;
+
+	ipt_match_ip(&b, r, &e, &ctx);
+	ck_assert_str_eq(rule_end(r), _i ? "\t%0 =ip6 ld ip6.saddr\n\tin %0, 2001::/16\n\tnext\n" :
+			 "\t%0 =ip4 ld ip.saddr\n\tni %0, 0.0.0.0/0\n\tnext\n");
+}
+END_TEST
+
+/* No port is in an empty list; the kernel takes one. */
+START_TEST(multiport_of_none)
+{
+	struct xt_multiport_v1 m = { .flags = XT_MULTIPORT_DESTINATION, .invert = _i };
+	struct fe_xt_ctx ctx = { .family = FAM_IP, .proto = 17, .legacy = true };
+	struct imr_rule *r = rule_begin();
+
+	fe_xt_match(imr, r, &ctx, "multiport", 1, &m, sizeof(m));
+	ck_assert_uint_eq(diags.n, 0);
+	ck_assert_str_eq(rule_end(r), arena_printf(arena,
+		"\t%%0 =be16 ld ip.fragoff\n\teq %%0, 0\n\tneed th, 4 else drop\n\t%%1 =be16 ld th.dport\n\t%s %%1, {}\n\tnext\n",
+		_i ? "ni" : "in"));
 }
 END_TEST
 
@@ -458,6 +508,8 @@ int main(void)
 	tcase_add_test(blob, loop_is_refused);
 	tcase_add_test(blob, goto_and_revision);
 	tcase_add_test(blob, protocol_is_asked_for);
+	tcase_add_loop_test(blob, address_outside_its_mask, 0, 2);
+	tcase_add_loop_test(blob, multiport_of_none, 0, 2);
 	tcase_add_checked_fixture(truth, setup, teardown);
 	tcase_set_timeout(truth, 60);
 	tcase_add_loop_test(truth, truth_by_interpreter, 0, 2 * sizeof(truths) / sizeof(truths[0]));
