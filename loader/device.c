@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A device, and what may stand between its XDP hook and the rules. A slice drops what the rules would drop; where a
- * bridge, a tc filter or an upper device takes packets out of that way first, the rules would not have seen them. The
- * kinds of upper devices that are known to take none are a table; any other is refused.
+ * bridge, a tc filter, an upper device, multicast routing or IPVS takes packets out of that way first, the rules would
+ * not have seen them. The kinds of upper devices that are known to take none are a table; any other is refused.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include <bpf/bpf.h>
@@ -222,28 +223,14 @@ static int check_tcx(struct diags *ds, const struct ld_link *dev)
 	return -EBUSY;
 }
 
-static int check_type(struct diags *ds, const struct ld_link *dev)
-{
-	if (dev->type == ARPHRD_ETHER)
-		return 0;
-	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" is not an Ethernet device (type %u)", dev->name, dev->type);
-	return -EBUSY;
-}
-
-int ld_ethernet(struct diags *ds, const char *dev)
-{
-	struct ld_link l;
-	int err = ld_link_get(dev, 0, &l);
-
-	return err ? err : check_type(ds, &l);
-}
-
 static int check_kind(struct diags *ds, const struct ld_link *dev)
 {
 	struct ld_link master = { 0 };
 
-	if (check_type(ds, dev))
+	if (dev->type != ARPHRD_ETHER) {
+		diag_add(ds, DIAG_ERROR, NULL, "\"%s\" is not an Ethernet device (type %u)", dev->name, dev->type);
 		return -EBUSY;
+	}
 	if (!dev->master)
 		return 0;
 	ld_link_get(NULL, dev->master, &master);
@@ -253,11 +240,62 @@ static int check_kind(struct diags *ds, const struct ld_link *dev)
 	return -EBUSY;
 }
 
+/* The first bytes of a file of this network namespace; 0 where there is none. */
+static size_t read_file(const char *path, char *ret, size_t size)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, ret, size - 1);
+
+	ret[n > 0 ? n : 0] = '\0';
+	return n > 0 ? n : 0;
+}
+
+static bool is_mrouter(const char *family, const char *dev)
+{
+	char path[96], text[16];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/mc_forwarding", family, dev);
+	return read_file(path, text, sizeof(text)) && text[0] != '0';
+}
+
+/* ip_mr_input and ip6_mr_input stand before the input and forward hooks, hand packets to a daemon and put them into
+ * tunnels, forwarding on or off. For IPv4 the device must take part in it (IN_DEV_MFORWARD), for IPv6 any (ip6_mc_input). */
+static int check_multicast(struct diags *ds, const struct ld_link *dev)
+{
+	bool ip4 = is_mrouter("ipv4", "all") && is_mrouter("ipv4", dev->name);
+
+	if (!ip4 && !is_mrouter("ipv6", "all"))
+		return 0;
+	diag_add(ds, DIAG_ERROR, NULL, "\"%s\": IPv%d multicast routing takes packets before the rules", dev->name,
+		 ip4 ? 4 : 6)
+		->hint = "it is on while its daemon runs; the sysctl mc_forwarding shows it";
+	return -EBUSY;
+}
+
+/* ip_vs_in and its like take packets of services from input at priority 98, those of replies from forward at 99. Three
+ * lines head the list of services. */
+static int check_ipvs(struct diags *ds, const struct ld_link *dev)
+{
+	char text[1024];
+	size_t n = read_file("/proc/net/ip_vs", text, sizeof(text)), lines = 0;
+
+	for (size_t i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	if (lines <= 3)
+		return 0;
+	diag_add(ds, DIAG_ERROR, NULL,
+		 "\"%s\": IPVS has services here, whose packets it takes between the rules of input and forward", dev->name)
+		->hint = "`ipvsadm -L -n` shows them";
+	return -EBUSY;
+}
+
 int ld_device_check(struct ld_nl *nl, struct diags *ds, const struct ld_link *l)
 {
 	int err = check_kind(ds, l);
 
 	err = err ? err : check_uppers(nl, ds, l);
 	err = err ? err : check_tc(nl, ds, l);
-	return err ? err : check_tcx(ds, l);
+	err = err ? err : check_tcx(ds, l);
+	err = err ? err : check_multicast(ds, l);
+	return err ? err : check_ipvs(ds, l);
 }

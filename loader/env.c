@@ -42,6 +42,12 @@ static bool forwards6(const char *dev)
 	return sysctl("ipv6", "all", "forwarding", 0) || sysctl("ipv6", dev, "force_forwarding", 0);
 }
 
+/* net/ipv6/ip6_output.c: ip6_forward gives neighbour discovery for proxied addresses to the host. */
+static bool proxies_neighbours(void)
+{
+	return sysctl("ipv6", "all", "proxy_ndp", 0);
+}
+
 static int addresses(struct arena *a, struct ld_nl *nl, struct imr_env *env)
 {
 	bool rules4, rules6, table4, table6;
@@ -77,7 +83,7 @@ static int env_once(struct arena *a, struct diags *ds, const char *dev, struct i
 	ret->fwd4 = sysctl("ipv4", l.name, "forwarding", 1);
 	ret->fwd6 = forwards6(l.name);
 	ret->ct_expects = number("/proc/sys/net/netfilter/nf_conntrack_helper", 0);
-	if (forwards_broadcast(l.name))
+	if (forwards_broadcast(l.name) || proxies_neighbours())
 		ret->plain_rules = false;
 	return 0;
 }

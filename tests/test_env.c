@@ -6,13 +6,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <linux/icmpv6.h>
+#include <linux/igmp.h>
+#include <linux/mroute.h>
+#include <linux/mroute6.h>
 
 #include "live.h"
 #include "uapi.h"
+
+static void put(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	ck_assert(f && fputs(text, f) >= 0 && !fclose(f));
+}
 
 static int env_err(void)
 {
@@ -131,6 +145,68 @@ START_TEST(env_refuses_tcx)
 }
 END_TEST
 
+/* A daemon's sockets, with and without the device. With forwarding off too. */
+START_TEST(env_refuses_multicast_routing)
+{
+	struct vifctl vif = { .vifc_vifi = 0, .vifc_threshold = 1, .vifc_lcl_addr.s_addr = htonl(0xc0000201) };
+	struct mif6ctl mif = { .mif6c_mifi = 0, .mif6c_pifi = if_nametoindex("v0") };
+	int on = 1, ip4 = socket(AF_INET, SOCK_RAW, IPPROTO_IGMP), ip6 = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
+	struct ld_watch w;
+
+	live_sh("ip addr add 192.0.2.1/24 dev v0; echo 0 > /proc/sys/net/ipv4/ip_forward");
+	if (setsockopt(ip4, IPPROTO_IP, MRT_INIT, &on, sizeof(on)) ||
+	    setsockopt(ip6, IPPROTO_IPV6, MRT6_INIT, &on, sizeof(on)))
+		return;		/* a kernel without multicast routing */
+	close(ip6);
+	ck_assert_int_eq(env_err(), 0);
+	ck_assert_int_eq(ld_watch_open(&live_diags, &w), 0);
+	while (ld_watch_wait(&w, 300) > 0)
+		;
+	ck_assert(!setsockopt(ip4, IPPROTO_IP, MRT_ADD_VIF, &vif, sizeof(vif)));
+	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
+	ck_assert_int_eq(env_err(), -EBUSY);
+	ck_assert_msg(strstr(live_said(), "IPv4 multicast routing") != NULL, "%s", live_said());
+	close(ip4);
+	ck_assert_int_eq(env_err(), 0);
+	ip6 = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
+	ck_assert(!setsockopt(ip6, IPPROTO_IPV6, MRT6_INIT, &on, sizeof(on)));
+	ck_assert(!setsockopt(ip6, IPPROTO_IPV6, MRT6_ADD_MIF, &mif, sizeof(mif)));
+	ck_assert_int_eq(env_err(), -EBUSY);
+	ck_assert_msg(strstr(live_said(), "IPv6 multicast routing") != NULL, "%s", live_said());
+	close(ip6);
+	ck_assert_int_eq(env_err(), 0);
+	ld_watch_close(&w);
+}
+END_TEST
+
+/* As the kernel prints it; there need be no IPVS here. */
+START_TEST(env_refuses_ipvs)
+{
+	static const char head[] = "IP Virtual Server version 1.2.1 (size=4096)\n"
+				   "Prot LocalAddress:Port Scheduler Flags\n"
+				   "  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n";
+
+	ck_assert(!mount("net", "/proc/self/net", "tmpfs", 0, NULL));
+	put("/proc/self/net/ip_vs", head);
+	ck_assert_int_eq(env_err(), 0);
+	put("/proc/self/net/ip_vs", arena_printf(live_arena, "%sTCP  C0A80001:0050 rr\n", head));
+	ck_assert_int_eq(env_err(), -EBUSY);
+	ck_assert_msg(strstr(live_said(), "IPVS has services") != NULL, "%s", live_said());
+	ck_assert(!umount("/proc/self/net"));
+	ck_assert_int_eq(env_err(), 0);
+}
+END_TEST
+
+START_TEST(env_neighbour_proxy)
+{
+	struct imr_env env;
+
+	ck_assert(!ld_env(live_arena, &live_diags, "v0", &env) && env.plain_rules);
+	put("/proc/sys/net/ipv6/conf/all/proxy_ndp", "1");
+	ck_assert(!ld_env(live_arena, &live_diags, "v0", &env) && !env.plain_rules);
+}
+END_TEST
+
 START_TEST(watch_wakes)
 {
 	struct ld_watch w;
@@ -184,13 +260,6 @@ START_TEST(probe_and_profile)
 }
 END_TEST
 
-static void put(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	ck_assert(f && fputs(text, f) >= 0 && !fclose(f));
-}
-
 /* Whatever stands in the cache, the answer is the kernel's. */
 START_TEST(hostile_profile_cache)
 {
@@ -229,6 +298,9 @@ static Suite *suite(void)
 	tcase_add_test(t, env_text_is_exact);
 	tcase_add_test(t, env_refuses_what_is_between);
 	tcase_add_test(t, env_refuses_tcx);
+	tcase_add_test(t, env_refuses_multicast_routing);
+	tcase_add_test(t, env_refuses_ipvs);
+	tcase_add_test(t, env_neighbour_proxy);
 	tcase_add_test(t, watch_wakes);
 	tcase_add_test(t, probe_and_profile);
 	tcase_add_test(t, hostile_profile_cache);
