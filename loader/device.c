@@ -223,14 +223,28 @@ static int check_tcx(struct diags *ds, const struct ld_link *dev)
 	return -EBUSY;
 }
 
+static int check_type(struct diags *ds, const struct ld_link *dev)
+{
+	if (dev->type == ARPHRD_ETHER)
+		return 0;
+	diag_add(ds, DIAG_ERROR, NULL, "\"%s\" is not an Ethernet device (type %u)", dev->name, dev->type);
+	return -EBUSY;
+}
+
+int ld_ethernet(struct diags *ds, const char *dev)
+{
+	struct ld_link l;
+	int err = ld_link_get(dev, 0, &l);
+
+	return err ? err : check_type(ds, &l);
+}
+
 static int check_kind(struct diags *ds, const struct ld_link *dev)
 {
 	struct ld_link master = { 0 };
 
-	if (dev->type != ARPHRD_ETHER) {
-		diag_add(ds, DIAG_ERROR, NULL, "\"%s\" is not an Ethernet device (type %u)", dev->name, dev->type);
+	if (check_type(ds, dev))
 		return -EBUSY;
-	}
 	if (!dev->master)
 		return 0;
 	ld_link_get(NULL, dev->master, &master);
