@@ -75,11 +75,32 @@ static void rule_line(struct cli *c, struct strbuf *out, const struct plan *p, c
 	strbuf_add(out, "        %s\n", why);
 }
 
+/* Tables of which no rule is judged, so that none of them is silently not in the list. */
+static void left_out(struct cli *c, struct strbuf *out)
+{
+	for (uint32_t i = 0; i < c->diags->n; i++) {
+		const struct diag *d = &c->diags->d[i];
+
+		if (d->level != DIAG_NOTE || !d->at.where || d->at.number)
+			continue;
+		if (!c->json) {
+			strbuf_add(out, "%s: %s\n", d->at.where, d->message);
+			continue;
+		}
+		strbuf_add(out, "{\"table\":");
+		json_str(out, d->at.where);
+		strbuf_add(out, ",\"left_out\":");
+		json_str(out, d->message);
+		strbuf_add(out, "}\n");
+	}
+}
+
 static void rules(struct cli *c, struct strbuf *out, const struct plan *p)
 {
 	struct table t = refused(c);
 	const struct imr *imr = p->in.source;
 
+	left_out(c, out);
 	for (uint32_t i = 0; imr && i < imr->n; i++) {
 		const struct imr_chain *ch = &imr->chain[i];
 
