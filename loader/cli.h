@@ -59,7 +59,7 @@ struct plan_dev {
 	struct imr_env env;
 	struct imr *placed;
 	struct be_prog prog;
-	uint32_t verified_insns;
+	uint32_t verified_insns, prog_id;	/* once loaded */
 };
 struct plan {
 	const struct target *target;
@@ -108,7 +108,7 @@ int verb_watch(struct cli *c);
 struct applied {
 	uint64_t fingerprint;	/* of all that the programs were made from */
 	uint32_t n;
-	char (*id)[64];		/* malloc'ed: the attachments that are in step */
+	struct applied_prog { char att[64]; uint32_t id; } *prog;	/* malloc'ed: attachments, and their programs' ids */
 };
 /* apply's steps, which watch repeats: plan, load and attach every device. With a gate the programs come with it shut.
  * Where ret says that the programs would be those of the last time they are left as they are. A slice of ours on a device

@@ -110,7 +110,8 @@ int ld_detach(struct diags *ds, const char *id);
 int ld_state_list(struct arena *a, struct diags *ds, struct ld_state **ret, uint32_t *ret_n);
 /* Counters of an attachment, summed over CPUs, with what was carried over; the first n of them. */
 int ld_state_counters(struct diags *ds, const char *id, struct be_counter *ret, uint32_t n);
-int ld_state_gate(const char *id, uint64_t value);
+/* Of the attachment's program if it is this one, -ESTALE if another has taken its place; prog_id 0: whichever it is. */
+int ld_state_gate(const char *id, uint32_t prog_id, uint64_t value);
 /* jiffies.c: what a gate is compared with. The time ms milliseconds from now, in jiffies64, read by a program of our own;
  * 0 where it cannot be read, which shuts a gate. */
 struct ld_jiffies { int prog_fd, map_fd; };

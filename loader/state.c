@@ -211,7 +211,7 @@ int ld_state_counters(struct diags *ds, const char *id, struct be_counter *ret, 
 	return err;
 }
 
-int ld_state_gate(const char *id, uint64_t value)
+int ld_state_gate(const char *id, uint32_t prog_id, uint64_t value)
 {
 	_cleanup_root_ struct ld_root r = { .fd = -1 };
 	_cleanup_att_ struct ld_att att = { .link_fd = -1, .prog_fd = -1 };
@@ -220,6 +220,8 @@ int ld_state_gate(const char *id, uint64_t value)
 	int err = ld_root_open(&r, LD_READ);
 
 	err = err ? err : ld_att_open(&r, id, &att);
+	if (!err && prog_id && att.prog_id != prog_id)
+		err = -ESTALE;
 	if (err)
 		return err;
 	fd = ld_pin_get(att.gen, "gate");

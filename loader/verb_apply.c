@@ -31,6 +31,7 @@ static int load_all(struct cli *c, struct plan *p, struct ld_prog *prog)
 		if (r)
 			return exit_of(r);
 		p->dev[i].verified_insns = prog[i].verified_insns;
+		p->dev[i].prog_id = prog[i].id;
 		if (p->gate)
 			ld_prog_gate(&prog[i], 0);
 	}
@@ -167,7 +168,7 @@ static int retire(struct cli *c, const struct plan *p)
 
 		if (st[i].gone || planned(c, p, st[i].id) || meta_decode(c, &st[i], &m) || !m.live)
 			continue;
-		if (ld_state_gate(st[i].id, 0))
+		if (ld_state_gate(st[i].id, st[i].prog_id, 0))
 			r = ld_detach(c->diags, st[i].id);
 	}
 	return r ? exit_of(r) : 0;
@@ -175,15 +176,17 @@ static int retire(struct cli *c, const struct plan *p)
 
 static int remember(struct cli *c, const struct plan *p, struct applied *ret)
 {
-	char (*id)[64] = realloc(ret->id, (p->n + 1) * sizeof(*id));
+	struct applied_prog *prog = realloc(ret->prog, (p->n + 1) * sizeof(*prog));
 
-	if (!id) {
+	if (!prog) {
 		diag_add(c->diags, DIAG_ERROR, NULL, "%s", strerror(ENOMEM));
 		return EXIT_INPUT;
 	}
-	for (uint32_t i = 0; i < p->n; i++)
-		snprintf(id[i], sizeof(id[i]), "%s", id_of(c, p, i));
-	ret->id = id;
+	for (uint32_t i = 0; i < p->n; i++) {
+		snprintf(prog[i].att, sizeof(prog[i].att), "%s", id_of(c, p, i));
+		prog[i].id = p->dev[i].prog_id;
+	}
+	ret->prog = prog;
 	ret->n = p->n;
 	return 0;
 }
@@ -200,10 +203,10 @@ int apply_once(struct cli *c, bool gate, struct applied *ret)
 	if (ret->fingerprint == is)
 		return 0;
 	r = commit(c, &p);
-	if (!r && p.in.live && !c->n_dev)
-		r = retire(c, &p);
 	if (!r)
 		r = remember(c, &p, ret);
+	if (!r && p.in.live && !c->n_dev)
+		r = retire(c, &p);
 	if (r)
 		return r;
 	say(c, &p, count_notes(c));
@@ -249,7 +252,7 @@ int verb_apply(struct cli *c)
 	if (live && !c->snapshot && !c->check_only)
 		return c->foreground ? verb_watch(c) : start_watch(c);
 	r = apply_once(c, false, &done);
-	free(done.id);
+	free(done.prog);
 	said = cli_diags(c, live ? DIAG_ERROR : DIAG_UNSUPPORTED);
 	if (!r && live && !c->check_only && !c->json)
 		printf("snapshot: true of the rules, addresses and routes as they are now; a change of any of them makes it "

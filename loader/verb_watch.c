@@ -60,14 +60,15 @@ static struct cli *begin_round(const struct watch *w, struct cli *c, struct diag
 	return c;
 }
 
-/* Opens for a while, or shuts, the gates of what is in step; how many of them are still there. */
+/* Opens for a while, or shuts, the gates of what is in step; how many of them are still there. A program that somebody
+ * else has put in place of ours is not ours to open: what it was made from is not known here. */
 static uint32_t set_gates(const struct watch *w, bool open)
 {
 	uint64_t value = open ? ld_jiffies_in(&w->clock, OPEN_MS) : 0;
 	uint32_t there = 0;
 
 	for (uint32_t i = 0; i < w->applied.n; i++)
-		there += !ld_state_gate(w->applied.id[i], value);
+		there += !ld_state_gate(w->applied.prog[i].att, w->applied.prog[i].id, value);
 	return there;
 }
 
@@ -140,7 +141,7 @@ static void change(struct watch *w)
 	w->stats.step_worst = t > w->stats.step_worst ? t : w->stats.step_worst;
 }
 
-/* Until a signal, or until somebody has detached all that was attached. */
+/* Until a signal, or until somebody has detached, or replaced by their own, all that was attached. */
 static int follow(struct watch *w)
 {
 	bool had = w->ours;
@@ -205,7 +206,7 @@ int watch_run(struct cli *c, int ready_fd)
 	}
 	ld_watch_close(&w.kernel);
 	ld_jiffies_close(&w.clock);
-	free(w.applied.id);
+	free(w.applied.prog);
 	return r;
 }
 

@@ -273,14 +273,17 @@ START_TEST(gate_of_an_attachment)
 	uint64_t before;
 
 	attach("v0", 0, "");
-	ck_assert_int_eq(ld_state_gate("xdp-v0", 0), 0);
+	ck_assert_int_eq(ld_state_gate("xdp-v0", 0, 0), 0);
 	before = slot_of("xdp-v0", 0);
 	send_n(5);
 	ck_assert_uint_eq(slot_of("xdp-v0", 0), before);
-	ck_assert_int_eq(ld_state_gate("xdp-v0", 1), 0);
+	ck_assert_int_eq(ld_state_gate("xdp-v0", live_xdp("v0") + 1, 1), -ESTALE);
+	send_n(5);
+	ck_assert_uint_eq(slot_of("xdp-v0", 0), before);
+	ck_assert_int_eq(ld_state_gate("xdp-v0", live_xdp("v0"), 1), 0);
 	send_n(5);
 	ck_assert_uint_ge(slot_of("xdp-v0", 0), before + 5);
-	ck_assert_int_eq(ld_state_gate("xdp-v1", 1), -ENOENT);
+	ck_assert_int_eq(ld_state_gate("xdp-v1", 0, 1), -ENOENT);
 }
 END_TEST
 
