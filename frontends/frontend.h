@@ -57,9 +57,9 @@ bool fe_texts_count(const struct fe_texts *t, const struct imr_at *at, uint64_t 
 /* xt.c: match and target blobs, shared by the legacy blob and nft's compat expressions. */
 struct fe_xt_ctx {		/* what the surrounding rule says: ip_tables' own part of the match */
 	uint8_t family;		/* 2 or 10 */
-	uint8_t proto;		/* of -p, 0 for any */
+	bool legacy;		/* ip_tables; else nft_compat */
+	uint8_t proto;		/* legacy: of -p, 0 for any */
 	bool proto_inv;
-	bool legacy;		/* ip_tables: hotdrops; nft_compat: mirrors nft_match_eval's handling of hotdrop */
 };
 /* Adds what a match means to the rule. Unknown (name, revision, size): DIAG_UNSUPPORTED and an opaque. */
 void fe_xt_match(struct imr *imr, struct imr_rule *r, const struct fe_xt_ctx *ctx, const char *name, uint8_t rev,

@@ -36,26 +36,6 @@ bool nft_malformed(struct nft_ctx *x, const char *what)
 
 /* ------------------------------------------------------------------ rules */
 
-/* nft_parse_compat */
-static void compat_get(struct nft_ctx *x, struct nft_span s)
-{
-	uint32_t proto = 0, flags = 0;
-	struct nft_attrs c;
-
-	x->compat_odd = false;
-	x->compat_proto = 0;
-	x->compat_inv = false;
-	x->compat_set = s.p;
-	if (!s.p)
-		return;
-	x->compat_odd = !nft_attrs_get(s, NFTA_RULE_COMPAT_FLAGS, &c) || c.odd ||
-			!nft_be32(c.tb[NFTA_RULE_COMPAT_PROTO], &proto) ||
-			!nft_be32(c.tb[NFTA_RULE_COMPAT_FLAGS], &flags) || proto > 255 ||
-			(flags & ~(uint32_t)NFT_RULE_COMPAT_F_MASK);
-	x->compat_proto = proto;
-	x->compat_inv = flags & NFT_RULE_COMPAT_F_INV;
-}
-
 /* An expression behind a verdict never runs (nft_do_chain leaves the rule). */
 static void rule_body(struct nft_ctx *x, struct nft_span list)
 {
@@ -88,7 +68,6 @@ static void rule_make(struct nft_ctx *x, struct nft_chain *c, const struct nft_a
 		at.text = fe_texts_nft(x->texts, nft_family_name(c->table->family), c->table->name, c->name, handle);
 	x->in = c;
 	x->rule = imr_rule_add(x->imr, to, &at);
-	compat_get(x, a->tb[NFTA_RULE_COMPAT]);
 	if (a->odd) {
 		nft_unsupported(x, NULL, "a rule's attribute that is not known");
 		imr_stmt(x->imr, x->rule, OP_EFFECT, "an attribute that is not known");

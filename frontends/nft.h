@@ -72,9 +72,6 @@ struct nft_ctx {
 	const struct nft_chain *in;
 	struct imr_rule *rule;
 	struct nft_regs regs;
-	bool compat_odd, compat_set;
-	uint8_t compat_proto;
-	bool compat_inv;
 	bool ended;		/* the rule has its last instruction */
 };
 

@@ -79,6 +79,15 @@ bool nft_range(struct nft_ctx *x, const struct nft_attrs *at)
 	return true;
 }
 
+/* Word by word, a destination inside the source changes what is still to be read; later kernels do not load such a rule
+ * (nft_reg_overlap). */
+static bool overlap(int from, int to, uint32_t len)
+{
+	int n = (int)((len + 3) / 4 * 4);
+
+	return from != to && from < to + n && to < from + n;
+}
+
 /* nft_bitwise_eval: mask and xor exactly; shifts leave their register unknown. */
 bool nft_bitwise(struct nft_ctx *x, const struct nft_attrs *at)
 {
@@ -93,6 +102,8 @@ bool nft_bitwise(struct nft_ctx *x, const struct nft_attrs *at)
 		return false;
 	if (op == NFT_BITWISE_LSHIFT || op == NFT_BITWISE_RSHIFT)
 		return nft_unknown_load(x, at->tb[NFTA_BITWISE_DREG], false, "a shift");
+	if (overlap(from, to, len))
+		return nft_unknown_load(x, at->tb[NFTA_BITWISE_DREG], false, "a bit operation");
 	if (op != NFT_BITWISE_BOOL || at->tb[NFTA_BITWISE_DATA].p || len > 16 ||
 	    !data_value(at->tb[NFTA_BITWISE_MASK], &mask) || !data_value(at->tb[NFTA_BITWISE_XOR], &xor) ||
 	    mask.n != len || xor.n != len)
@@ -111,7 +122,7 @@ bool nft_byteorder(struct nft_ctx *x, const struct nft_attrs *at)
 	    !nft_be32(at->tb[NFTA_BYTEORDER_LEN], &len) || !nft_be32(at->tb[NFTA_BYTEORDER_SIZE], &size) ||
 	    !reg_of(at->tb[NFTA_BYTEORDER_SREG], len, &from) || !reg_of(at->tb[NFTA_BYTEORDER_DREG], len, &to))
 		return false;
-	if (!(size == 4 && len % 4 == 0) && !((size == 2 || size == 8) && len == size))
+	if ((!(size == 4 && len % 4 == 0) && !((size == 2 || size == 8) && len == size)) || overlap(from, to, len))
 		return nft_unknown_load(x, at->tb[NFTA_BYTEORDER_DREG], false, "a byte order conversion");
 	nft_reg_swap(&x->regs, from, to, size, len);
 	return true;
@@ -167,7 +178,7 @@ bool nft_immediate(struct nft_ctx *x, const struct nft_attrs *at)
 		return false;
 	if (reg == NFT_REG_VERDICT) {
 		if (!at->tb[NFTA_IMMEDIATE_DATA].p ||
-		    !nft_attrs_get(at->tb[NFTA_IMMEDIATE_DATA], NFTA_DATA_VERDICT, &d) || d.odd)
+		    !nft_attrs_get(at->tb[NFTA_IMMEDIATE_DATA], NFTA_DATA_VERDICT, &d) || d.odd || d.tb[NFTA_DATA_VALUE].p)
 			return false;
 		return verdict(x, d.tb[NFTA_DATA_VERDICT]);
 	}
@@ -212,39 +223,8 @@ struct xt_blob {
 	struct fe_xt_ctx ctx;
 };
 
-static const struct imr_insn *value_of(const struct imr_rule *r, uint32_t v)
-{
-	for (uint32_t i = 0; i < r->n; i++)
-		if (r->insn[i].dst == v && v != IMR_NOVAL)
-			return &r->insn[i];
-	return NULL;
-}
-
-static bool loads_proto(const struct nft_ctx *x, const struct imr_insn *i)
-{
-	if (!i || i->op != OP_LD)
-		return false;
-	return i->field == F_TH_PROTO || (x->in->table->family == NFPROTO_IPV4 && i->field == F_RAW &&
-					  i->base == B_NH && i->off == 9 && i->len == 1);
-}
-
-/* The rule's -p. The kernel checks NFTA_RULE_COMPAT when the rule is loaded and does not keep it, so that a dump has
- * none: it is what the rule itself tests before the match. */
-static void compat_proto(const struct nft_ctx *x, struct fe_xt_ctx *ret)
-{
-	const struct imr_rule *r = x->rule;
-
-	for (uint32_t k = 0; k < r->n; k++) {
-		const struct imr_insn *i = &r->insn[k];
-
-		if ((i->op == OP_EQ || i->op == OP_NE) && loads_proto(x, value_of(r, i->a))) {
-			ret->proto = i->imm;
-			ret->proto_inv = i->op == OP_NE;
-		}
-	}
-}
-
-/* nft_compat_set_par: par->thoff, fragoff are nft's own. In an inet table no match of ip's or ip6's is found. */
+/* nft_compat_set_par: par->thoff, fragoff are nft's own. In an inet table no match of ip's or ip6's is found.
+ * The rule's -p (NFTA_RULE_COMPAT) is asked for when the rule is loaded, and not kept. */
 static bool xt_blob(struct nft_ctx *x, const struct nft_attrs *at, struct xt_blob *ret)
 {
 	_Static_assert((int)NFTA_MATCH_NAME == (int)NFTA_TARGET_NAME && (int)NFTA_MATCH_REV == (int)NFTA_TARGET_REV &&
@@ -253,12 +233,10 @@ static bool xt_blob(struct nft_ctx *x, const struct nft_attrs *at, struct xt_blo
 
 	ret->name = nft_string(x->imr->arena, at->tb[NFTA_MATCH_NAME], 32);
 	ret->info = at->tb[NFTA_MATCH_INFO];
-	if (x->compat_odd || !ret->name || !ret->info.p || !nft_be32(at->tb[NFTA_MATCH_REV], &ret->rev) ||
+	if (!ret->name || !ret->info.p || !nft_be32(at->tb[NFTA_MATCH_REV], &ret->rev) ||
 	    ret->rev > 255 || (family != NFPROTO_IPV4 && family != NFPROTO_IPV6))
 		return false;
-	ret->ctx = (struct fe_xt_ctx){ .family = family, .proto = x->compat_proto, .proto_inv = x->compat_inv };
-	if (!x->compat_set)
-		compat_proto(x, &ret->ctx);
+	ret->ctx = (struct fe_xt_ctx){ .family = family };
 	return true;
 }
 
@@ -309,7 +287,7 @@ static const struct expr_desc {
 	{ "immediate", nft_immediate, ODD_STMT, NFTA_IMMEDIATE_DATA, 0, 0, "a verdict" },
 	{ "limit", NULL, ODD_STMT, 0, 0, 0, "limit" },
 	{ "lookup", nft_lookup, ODD_STMT, NFTA_LOOKUP_FLAGS, 0, 0, "a set" },
-	{ "match", nft_match, ODD_TEST, NFTA_MATCH_INFO, 0, 0, "an xtables match" },
+	{ "match", nft_match, ODD_STMT, NFTA_MATCH_INFO, 0, 0, "an xtables match" },
 	{ "meta", nft_meta, ODD_STMT, NFTA_META_SREG, 0, 0, "meta" },
 	{ "numgen", NULL, ODD_LOAD_KEEPS, NFTA_NG_SET_ID, NFTA_NG_DREG, 0, "numgen" },
 	{ "osf", NULL, ODD_LOAD_BREAKS, NFTA_OSF_FLAGS, NFTA_OSF_DREG, 0, "osf" },

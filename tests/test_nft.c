@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <endian.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,6 +332,50 @@ START_TEST(test_odd_registers)
 }
 END_TEST
 
+/* Older kernels load it and go word by word, so that the second word read is the first one written. */
+START_TEST(test_overlap)
+{
+	begin();
+	payload_put(&bytes, NFT_PAYLOAD_NETWORK_HEADER, 12, 8, NFT_REG32_00);
+	expr_begin(&bytes, _i ? "byteorder" : "bitwise");
+	put32(&bytes, _i ? NFTA_BYTEORDER_SREG : NFTA_BITWISE_SREG, NFT_REG32_00);
+	put32(&bytes, _i ? NFTA_BYTEORDER_DREG : NFTA_BITWISE_DREG, NFT_REG32_01);
+	put32(&bytes, _i ? NFTA_BYTEORDER_LEN : NFTA_BITWISE_LEN, 8);
+	if (_i) {
+		put32(&bytes, NFTA_BYTEORDER_OP, NFT_BYTEORDER_NTOH);
+		put32(&bytes, NFTA_BYTEORDER_SIZE, 4);
+	} else {
+		data_put(&bytes, NFTA_BITWISE_MASK, "\xff\xff\xff\xff\xff\xff\xff\xff", 8);
+		data_put(&bytes, NFTA_BITWISE_XOR, "\0\0\0\0\0\0\0\0", 8);
+	}
+	expr_end(&bytes);
+	cmp_put(&bytes, NFT_CMP_EQ, NFT_REG32_02, "\x0a\0\0\x02", 4);
+	RULE_IS(_i ? "need nh, 20; %0 =be64 ld raw nh+12:8; opaque \"a byte order conversion\"; next" :
+		"need nh, 20; %0 =be64 ld raw nh+12:8; opaque \"a bit operation\"; next");
+	ck_assert_uint_eq(unsupported(), 1);
+}
+END_TEST
+
+/* In a table of inet only matches of no family are found, and some of them keep state. */
+START_TEST(test_inet_match)
+{
+	struct imr *imr;
+
+	table_put(&bytes, NFPROTO_INET, "t", 0);
+	chain_put(&bytes, NFPROTO_INET, "t", "c", NF_INET_LOCAL_IN, 0);
+	rule_begin(&bytes, NFPROTO_INET, "t", "c", 7);
+	expr_begin(&bytes, "match");
+	mnl_attr_put_strz(bytes.h, NFTA_MATCH_NAME, "limit");
+	put32(&bytes, NFTA_MATCH_REV, 0);
+	mnl_attr_put(bytes.h, NFTA_MATCH_INFO, 40, bytes.data);
+	expr_end(&bytes);
+	rule_end(&bytes);
+	imr = read_bytes(bytes.len);
+	ck_assert_int_eq(imr->chain[0].rule[0].insn[0].op, OP_EFFECT);
+	ck_assert_uint_eq(unsupported(), 1);
+}
+END_TEST
+
 START_TEST(test_odd_ct)
 {
 	begin();
@@ -583,7 +628,7 @@ int main(void)
 		test_payload_fast, test_payload_slow, test_payload_profile, test_payload_wide, test_l4proto, test_iiftype,
 		test_name_prefix, test_name_short, test_concat, test_concat_never, test_concat_ne, test_middle,
 		test_overwrite, test_host_order, test_byteorder, test_byteorder_many, test_compare_ends, test_range,
-		test_bitwise, test_odd_attribute, test_odd_names, test_odd_registers, test_odd_ct, test_jump_nowhere,
+		test_bitwise, test_odd_attribute, test_odd_names, test_odd_registers, test_odd_ct, test_inet_match, test_jump_nowhere,
 		test_dormant, test_dormant_flowtable, test_generations, test_cut, test_capture, test_nft_texts,
 		test_ipt_texts,
 	};
@@ -596,6 +641,7 @@ int main(void)
 	tcase_add_loop_test(c, test_verdicts, 0, 9);
 	tcase_add_loop_test(c, test_odd_chain, 0, 3);
 	tcase_add_loop_test(c, test_devices, 0, 6);
+	tcase_add_loop_test(c, test_overlap, 0, 2);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
