@@ -19,8 +19,8 @@ char *gen_rules(struct arena *a, struct rng *r, enum judge_tool tool, enum judge
 
 /* genpkt.c */
 #define GEN_POOL 48
-struct pool { unsigned int n[F_MAX]; u128 v[F_MAX][GEN_POOL]; };
-/* The constants that a program compares each field with, and their neighbours. */
+struct pool { unsigned int n[F_MAX]; u128 v[F_MAX][GEN_POOL]; bool tags; };
+/* The constants that a program compares each field with, and their neighbours; and whether it looks behind a tag. */
 void pool_fill(struct pool *p, struct rng *r, const struct imr *imr);
 #define GEN_FRAME 2048
 /* One frame; its length. tame: only ethertypes and shapes that an L3 hook's judge can see. */

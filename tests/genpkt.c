@@ -40,10 +40,12 @@ static void pool_line(struct pool *p, struct rng *r, struct origin *o, const str
 		const struct imr_insn *in = &insn[i];
 		uint8_t from = in->a < MAX_VALUES ? o->field[in->a] : 0;
 
-		if (in->op == OP_LD)
+		if (in->op == OP_LD) {
 			from = in->field;
-		else if (from)
+			p->tags |= from == F_RAW && in->base == B_LL && in->off + in->len > 14;
+		} else if (from) {
 			pool_test(p, r, from, in);
+		}
 		if (in->dst < MAX_VALUES)
 			o->field[in->dst] = from;
 	}
@@ -241,12 +243,17 @@ static void link_header(struct frame *f, uint16_t type)
 	static const uint8_t macs[][6] = { { 2, 0, 0, 0, 0, 1 }, { 255, 255, 255, 255, 255, 255 }, { 1, 0, 94, 0, 0, 1 }, { 2, 0, 0, 0, 0, 0x77 } };
 	static const uint8_t from[6] = { 2, 0, 0, 0, 0, 9 };
 
+	static const uint16_t tags[] = { 5, 5, 0x6005, 0x6006, 0x1005, 1, 100, 101, 6, 4 };
+
 	memcpy(f->b, macs[rng_chance(f->r, 90) ? 0 : 1 + rng_below(f->r, 3)], 6);
 	memcpy(f->b + 6, from, 6);
+	f->len = 6;
+	if (f->p->n[F_ETH_SADDR] && rng_chance(f->r, 60))
+		put(f, pick(f, F_ETH_SADDR, 0x020000000009), 6);
 	f->len = 12;
-	if (rng_chance(f->r, 8)) {
+	if (rng_chance(f->r, f->p->tags ? 30 : 8)) {
 		put(f, rng_chance(f->r, 80) ? 0x8100 : 0x88a8, 2);
-		put(f, rng_chance(f->r, 30) ? 0 : 5, 2);
+		put(f, f->p->tags ? tags[rng_below(f->r, 10)] : rng_chance(f->r, 30) ? 0 : 5, 2);
 		if (rng_chance(f->r, 20)) {
 			put(f, 0x8100, 2);
 			put(f, 6, 2);

@@ -32,7 +32,7 @@ static const char *const names[] = { "tap0", "tap", "eth0", "t", "tap00", "lo" }
 
 #define PICK(r, list) (list)[rng_below(r, sizeof(list) / sizeof(*(list)))]
 
-struct words { struct rng *r; struct strbuf *out; bool v6, netdev, inet; };
+struct words { struct rng *r; struct strbuf *out; bool v6, netdev, inet, typed; };
 
 static const char *eq(struct rng *r)
 {
@@ -107,8 +107,20 @@ static void nft_meta(struct words *w)
 	case 0: strbuf_add(w->out, "iifname %s\"%s%s\" ", eq(w->r), PICK(w->r, names), rng_chance(w->r, 30) ? "*" : ""); break;
 	case 1: strbuf_add(w->out, "meta length %s%u ", cmp(w->r), 40 + rng_below(w->r, 40)); break;
 	case 2: strbuf_add(w->out, "meta l4proto %s%s ", eq(w->r), PICK(w->r, protos)); break;
-	case 3: strbuf_add(w->out, "meta protocol %s%s ", eq(w->r), rng_chance(w->r, 50) ? "ip" : "ip6"); break;
-	default: strbuf_add(w->out, w->netdev ? "meta mark 0 " : "oifname %s\"out0\" ", eq(w->r)); break;
+	case 3:
+		if (w->typed)
+			nft_raw(w);
+		else if (w->netdev)
+			strbuf_add(w->out, "meta protocol %s ", w->v6 ? "ip6" : "ip");
+		else
+			strbuf_add(w->out, "meta protocol %s%s ", eq(w->r), rng_chance(w->r, 50) ? "ip" : "ip6");
+		break;
+	default:
+		if (w->netdev)
+			strbuf_add(w->out, "iif %s\"tap0\" ", eq(w->r));
+		else
+			strbuf_add(w->out, "oifname %s\"out0\" ", eq(w->r));
+		break;
 	}
 }
 
@@ -118,37 +130,46 @@ static void nft_icmp(struct words *w)
 		   rng_below(w->r, 10) * (w->v6 ? 13 : 1));
 }
 
+/* What the tool takes beside any other match. */
 static void nft_link(struct words *w)
 {
-	static const char *const l[] = { "ether type ip", "ether type vlan", "ether saddr 02:00:00:00:00:09",
-					 "ether daddr != 02:00:00:00:00:01", "vlan id 5", "meta protocol arp", "meta protocol 0x0004" };
+	static const char *const l[] = { "ether saddr 02:00:00:00:00:09", "ether saddr != 02:00:00:00:00:08",
+					 "ether daddr != 02:00:00:00:00:01", "ether daddr 02:00:00:00:00:77",
+					 "ether saddr & ff:ff:ff:00:00:00 == 02:00:00:00:00:00",
+					 "ether saddr 02:00:00:00:00:00-02:00:00:00:00:08", "ether daddr ff:ff:ff:ff:ff:ff",
+					 "iiftype ether", "iiftype != loopback", "iiftype < 3", "@ll,48,32 0x02000000" };
 
 	strbuf_add(w->out, "%s ", PICK(w->r, l));
 }
 
-static void nft_rule(struct words *w, const char *const *chains, unsigned int n_chain)
+/* A tag says nothing of what is behind it, and so the tool takes a network header's matches after it. */
+static void nft_tag(struct words *w)
 {
-	static void (*const matches[])(struct words *w) = { nft_addr, nft_addr, nft_port, nft_port, nft_flags, nft_header,
-							    nft_raw, nft_meta, nft_icmp, nft_link };
-	unsigned int n = rng_below(w->r, 4), family;
+	static const char *const l[] = { "vlan id 5", "vlan id != 5", "vlan id 1-100", "vlan pcp 3", "vlan id 5 vlan pcp != 3",
+					 "vlan dei 1", "vlan id > 5" };
 
-	/* One protocol a rule: the tool refuses two that exclude each other. */
-	family = rng_below(w->r, 2);
-	if (w->inet || w->netdev)
-		w->v6 = family;
-	for (unsigned int i = 0; i < n; i++) {
-		unsigned int k = rng_below(w->r, w->netdev ? 10 : 9);
+	strbuf_add(w->out, "%s ", PICK(w->r, l));
+}
 
-		if (w->out->len && n > 1 && (k == 2 || k == 3 || k == 4 || k == 8) && i)
-			k = 0;
-		matches[k](w);
-	}
+/* A type leaves no room for matches of another. */
+static void nft_type(struct words *w)
+{
+	static const char *const l[] = { "ether type ip", "ether type ip6", "ether type != ip", "ether type arp", "ether type vlan",
+					 "ether type 8021ad", "ether type vlan vlan type ip", "vlan id 5 vlan type ip6",
+					 "meta protocol arp", "meta protocol 0x0004", "meta protocol vlan", "meta protocol ip",
+					 "meta protocol != ip6", "arp operation 1", "ether type < 0x0800" };
+
+	strbuf_add(w->out, "%s ", PICK(w->r, l));
+}
+
+static void nft_end(struct words *w, const char *const *chains, unsigned int n_chain, bool always)
+{
 	if (rng_chance(w->r, 40))
 		strbuf_add(w->out, "counter ");
 	switch (rng_below(w->r, 8)) {
 	case 0: case 1: case 2: strbuf_add(w->out, "drop"); break;
 	case 3: case 4: strbuf_add(w->out, "accept"); break;
-	case 5: strbuf_add(w->out, n ? "return" : "continue"); break;
+	case 5: strbuf_add(w->out, always ? "continue" : "return"); break;
 	default:
 		if (n_chain)
 			strbuf_add(w->out, "%s %s", rng_chance(w->r, 70) ? "jump" : "goto", chains[rng_below(w->r, n_chain)]);
@@ -156,6 +177,31 @@ static void nft_rule(struct words *w, const char *const *chains, unsigned int n_
 			strbuf_add(w->out, "counter");
 	}
 	strbuf_add(w->out, "\n");
+}
+
+static void nft_rule(struct words *w, const char *const *chains, unsigned int n_chain)
+{
+	static void (*const matches[])(struct words *w) = { nft_addr, nft_addr, nft_port, nft_port, nft_flags, nft_header,
+							    nft_raw, nft_meta, nft_icmp, nft_link };
+	static const uint8_t beside[] = { 6, 7, 9 };
+	unsigned int n = rng_below(w->r, 4), kind = w->netdev ? rng_below(w->r, 100) : 100;
+
+	/* One protocol a rule: the tool refuses two that exclude each other. */
+	if (w->inet || w->netdev)
+		w->v6 = rng_below(w->r, 2);
+	w->typed = kind < 15;
+	if (kind < 15)
+		nft_type(w);
+	else if (kind < 30)
+		nft_tag(w);
+	for (unsigned int i = 0; i < n; i++) {
+		unsigned int k = w->typed ? PICK(w->r, beside) : rng_below(w->r, w->netdev ? 10 : 9);
+
+		if (w->out->len && n > 1 && (k == 2 || k == 3 || k == 4 || k == 8) && i)
+			k = 0;
+		matches[k](w);
+	}
+	nft_end(w, chains, n_chain, !n && kind >= 30);
 }
 
 static char *gen_nft(struct arena *a, struct rng *r, enum judge_hook hook, unsigned int n)

@@ -146,7 +146,7 @@ static void one_ruleset(struct tally *t, struct judge *j, enum judge_tool tool, 
 			printf("not compiled:\n%s%s", rules, out.s ? out.s : "");
 			t->bad++;
 		} else {
-			pool_fill(&pool, r, s.form[0].imr);
+			pool_fill(&pool, r, s.form[s.n_form - 1].imr);	/* where fields have names */
 			for (unsigned int i = 0; i < opt.packets; i++) {
 				uint32_t len = gen_packet(r, &pool, frame);
 
