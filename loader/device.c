@@ -311,5 +311,6 @@ int ld_device_check(struct ld_nl *nl, struct diags *ds, const struct ld_link *l)
 	err = err ? err : check_tc(nl, ds, l);
 	err = err ? err : check_tcx(ds, l);
 	err = err ? err : check_multicast(ds, l);
-	return err ? err : check_ipvs(ds, l);
+	err = err ? err : check_ipvs(ds, l);
+	return err ? err : ld_tunnels_check(nl, ds, l);
 }

@@ -51,6 +51,9 @@ int ld_link_get(const char *dev, uint32_t ifindex, struct ld_link *ret);	/* by n
 int ld_device_check(struct ld_nl *nl, struct diags *ds, const struct ld_link *l);
 bool ld_device_name_ok(const char *dev);
 
+/* tunnels.c: -EBUSY where routes take packets before the rules. */
+int ld_tunnels_check(struct ld_nl *nl, struct diags *ds, const struct ld_link *l);
+
 /* local.c */
 int ld_local_ranges(struct arena *a, struct ld_nl *nl, int family, struct imr_range **ret, uint32_t *ret_n,
 		    bool *ret_plain);

@@ -179,6 +179,34 @@ START_TEST(env_refuses_multicast_routing)
 }
 END_TEST
 
+/* Of both families, one of several paths, and a nexthop that no route shows. */
+START_TEST(env_refuses_tunnels_of_routes)
+{
+	static const char *const routes[] = {
+		"ip -6 route add 2001:db8:5::1 encap seg6local action End dev v0",
+		"ip route add 203.0.113.0/24 encap seg6 mode encap segs 2001:db8::9 dev v0",
+		"ip -6 route add 2001:db8:6::/48 table 77 nexthop via 2001:db8:1::2 dev v0 nexthop "
+		"encap seg6 mode encap segs 2001:db8::9 via 2001:db8:1::3 dev v0",
+		"ip nexthop add id 7 encap seg6 mode encap segs 2001:db8::9 dev v0",
+	};
+
+	live_sh("ip -6 addr add 2001:db8:1::1/64 dev v0 nodad; ip route add 192.0.2.0/24 dev v0");
+	live_sh("ip route add 198.51.100.0/24 encap ip id 5 dst 192.0.2.9 dev v0");
+	if (system("ip -6 route add 2001:db8:7::/48 encap seg6 mode encap segs 2001:db8::9 dev v0 2>/dev/null"))
+		return;		/* a kernel without segment routing */
+	ck_assert_int_eq(env_err(), -EBUSY);
+	ck_assert_msg(strstr(live_said(), "routes with an encapsulation") != NULL, "%s", live_said());
+	live_sh("ip -6 route del 2001:db8:7::/48");
+	for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
+		ck_assert_int_eq(env_err(), 0);
+		live_sh(routes[i]);
+		ck_assert_msg(env_err() == -EBUSY, "%s", routes[i]);
+		live_sh("ip route flush root 203.0.113.0/24; ip -6 route flush table 77; ip nexthop flush");
+		live_sh("ip -6 route flush 2001:db8:5::1");
+	}
+}
+END_TEST
+
 /* As the kernel prints it; there need be no IPVS here. */
 START_TEST(env_refuses_ipvs)
 {
@@ -299,6 +327,7 @@ static Suite *suite(void)
 	tcase_add_test(t, env_refuses_what_is_between);
 	tcase_add_test(t, env_refuses_tcx);
 	tcase_add_test(t, env_refuses_multicast_routing);
+	tcase_add_test(t, env_refuses_tunnels_of_routes);
 	tcase_add_test(t, env_refuses_ipvs);
 	tcase_add_test(t, env_neighbour_proxy);
 	tcase_add_test(t, watch_wakes);
