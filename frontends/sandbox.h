@@ -43,8 +43,8 @@ int sb_device_add(const struct sb_host *host, const char *name);
 
 /* ------------------------------------------------------------------ sandbox_batch.c */
 
-/* A batch of nfnetlink messages in several that are each at most `room` bytes; between them no anonymous set waits for
- * its rule. Returns false where the bytes are not one batch or a piece would not fit. */
+/* A batch of nfnetlink messages in several that are each at most `room` bytes; between them no set or chain without
+ * a name waits for its rule. Returns false where the bytes are not one batch or a piece would not fit. */
 struct sb_piece {
 	const uint8_t *data;
 	size_t len;

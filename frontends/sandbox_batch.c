@@ -2,8 +2,8 @@
 /*
  * A transaction of nftables in several. An unprivileged socket sends at most its buffer (netlink_sendmsg: EMSGSIZE),
  * which some 500 rules fill, and tools send a transaction whole. In a namespace that nobody else sees it need not be
- * atomic, so that pieces do: names lead from a later piece to an earlier one, and only an anonymous set must stay with
- * its rule, which tools send right behind it.
+ * atomic, so that pieces do: names lead from a later piece to an earlier one, and only what has no name must stay with
+ * its rule, which tools send right behind it: an anonymous set, and a chain in braces with its own rules.
  */
 #include <string.h>
 
@@ -23,25 +23,50 @@ static const struct nlmsghdr *message(const uint8_t *data, size_t len, struct nl
 	if (len < BATCH_MSG)
 		return NULL;
 	memcpy(copy, data, sizeof(*copy));
-	return copy->nlmsg_len >= BATCH_MSG && NLMSG_ALIGN(copy->nlmsg_len) <= len ? copy : NULL;
+	return copy->nlmsg_len >= BATCH_MSG && copy->nlmsg_len <= len && NLMSG_ALIGN(copy->nlmsg_len) <= len ? copy : NULL;
 }
 
-static bool is_anonymous(const uint8_t *msg, size_t len)
+/* 1: the message has the attribute, and *ret is what it holds if that is a number; 0: it has not; -1: not understood. */
+static int attribute(const uint8_t *msg, size_t len, uint16_t type, uint32_t *ret)
 {
-	for (size_t at = BATCH_MSG; at + NLA_HDRLEN <= len; ) {
-		uint32_t flags;
-		struct nlattr a;
+	struct nlattr a;
 
+	*ret = 0;
+	for (size_t at = BATCH_MSG; at + NLA_HDRLEN <= len; at += NLA_ALIGN(a.nla_len)) {
 		memcpy(&a, msg + at, sizeof(a));
 		if (a.nla_len < NLA_HDRLEN || at + a.nla_len > len)
-			return true;	/* not understood: do not cut behind it */
-		if ((a.nla_type & NLA_TYPE_MASK) == NFTA_SET_FLAGS && a.nla_len == NLA_HDRLEN + sizeof(flags)) {
-			memcpy(&flags, msg + at + NLA_HDRLEN, sizeof(flags));
-			return ntohl(flags) & NFT_SET_ANONYMOUS;
-		}
-		at += NLA_ALIGN(a.nla_len);
+			return -1;
+		if ((a.nla_type & NLA_TYPE_MASK) != type)
+			continue;
+		if (a.nla_len == NLA_HDRLEN + sizeof(*ret))
+			memcpy(ret, msg + at + NLA_HDRLEN, sizeof(*ret));
+		*ret = ntohl(*ret);
+		return 1;
 	}
-	return false;
+	return 0;
+}
+
+/* What waits for its rule. Where a message is not understood, nothing is cut behind it. */
+struct waiting {
+	bool set, chain;
+};
+
+static void message_waits(const uint8_t *msg, const struct nlmsghdr *h, struct waiting *w)
+{
+	uint32_t v;
+
+	switch (h->nlmsg_type) {
+	case NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSET:
+		w->set |= attribute(msg, h->nlmsg_len, NFTA_SET_FLAGS, &v) < 0 || (v & NFT_SET_ANONYMOUS);
+		break;
+	case NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN:
+		w->chain |= attribute(msg, h->nlmsg_len, NFTA_CHAIN_FLAGS, &v) < 0 || (v & NFT_CHAIN_BINDING);
+		break;
+	case NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE:
+		w->set = false;		/* a rule in braces has no chain's name: the one around them has */
+		w->chain &= attribute(msg, h->nlmsg_len, NFTA_RULE_CHAIN, &v) <= 0;
+		break;
+	}
 }
 
 /* One piece: begin, [from, to) of the batch, end. A begin after the first names no generation: it has changed. */
@@ -86,7 +111,7 @@ bool sb_batch_split(struct arena *a, const uint8_t *data, size_t len, size_t roo
 		    uint32_t *ret_n)
 {
 	size_t begin, from, cut, at, end = len - BATCH_MSG;
-	bool open = false;
+	struct waiting w = { false };
 	struct nlmsghdr h;
 
 	*ret = NULL;
@@ -100,10 +125,7 @@ bool sb_batch_split(struct arena *a, const uint8_t *data, size_t len, size_t roo
 		if (!message(data + at, end - at, &h))
 			return false;
 		next = at + NLMSG_ALIGN(h.nlmsg_len);
-		if (h.nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSET))
-			open |= is_anonymous(data + at, h.nlmsg_len);
-		else if (h.nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
-			open = false;
+		message_waits(data + at, &h, &w);
 		if (next - from + begin + BATCH_MSG > room) {
 			if (cut == from)
 				return false;
@@ -113,7 +135,7 @@ bool sb_batch_split(struct arena *a, const uint8_t *data, size_t len, size_t roo
 				return false;
 		}
 		at = next;
-		if (!open)
+		if (!w.set && !w.chain)
 			cut = at;
 	}
 	add(a, make_piece(a, data, len, from, end, from == begin), ret, ret_n);
