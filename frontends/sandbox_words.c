@@ -93,10 +93,35 @@ static bool begins(struct line l, const char *with)
 	return l.n >= strlen(with) && !memcmp(l.s, with, strlen(with));
 }
 
+/* "iptables-nft-restore v1.8.9 (nf_tables): " and nothing behind it: the lines below are the message. */
+static bool is_heading(struct line l)
+{
+	while (l.n && l.s[l.n - 1] == ' ')
+		l.n--;
+	return l.n > 2 && !memcmp(l.s + l.n - 2, "):", 2) && memmem(l.s, l.n, "tables", 6);
+}
+
 /* Lines that say nothing of the rules: how to get help, who includes whom. */
 static bool is_idle(struct line l)
 {
-	return !l.n || begins(l, "Try `") || begins(l, "In file included from") || begins(l, "Error occurred at line:");
+	return !l.n || begins(l, "Try `") || begins(l, "In file included from") || begins(l, "Error occurred at line:") ||
+	       is_heading(l);
+}
+
+/* iptables-nft-restore, of each rule that the kernel refuses: "line 3: RULE_APPEND failed (…): rule in chain INPUT". */
+static unsigned long take_number(struct line *l)
+{
+	unsigned long at;
+	char *end;
+
+	if (!begins(*l, "line "))
+		return 0;
+	at = strtoul(l->s + 5, &end, 10);
+	if (!at || end[0] != ':' || end[1] != ' ')
+		return 0;
+	l->n -= (size_t)(end + 2 - l->s);
+	l->s = end + 2;
+	return at;
 }
 
 /* nft's own form: where it is, then the word. */
@@ -164,16 +189,19 @@ static void add_diag(struct arena *a, struct diags *ds, const char *place, const
 void sb_words(struct arena *a, struct diags *ds, const char *tool, const char *path, const char *words,
 	      struct sb_names *ret_marked)
 {
-	unsigned long at = line_number(words);
-	const char *place = at ? arena_printf(a, "%s:%lu", path ? path : "standard input", at) : tool;
+	unsigned long at = line_number(words), own;
 	uint32_t n = 0;
 
 	for (const char *p = words; *p && n < MAX_DIAGS; ) {
 		struct line l = line_at(p), text, carets = { p, 0 };
+		const char *place = tool;
 
 		p = after(l);
 		if (is_idle(l))
 			continue;
+		own = take_number(&l);
+		if (own || at)
+			place = arena_printf(a, "%s:%lu", path ? path : "standard input", own ? own : at);
 		text = line_at(p);
 		if (*after(text))
 			carets = line_at(after(text));
