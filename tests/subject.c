@@ -83,6 +83,18 @@ static bool wanted(const struct fe_rec *r, enum judge_tool tool)
 	}
 }
 
+const char *subject_no_text(void)
+{
+	static const char text[] = "table ip t {\n}\n";
+	struct arena *a = arena_new();
+	struct diags ds = { .arena = a };
+	struct fe_capture cap;
+	int r = fe_text_get(a, &ds, FE_TEXT_NFT, "probe", text, strlen(text), &cap);
+
+	arena_free(a);
+	return r ? "rule text needs a user or network namespace, and nft" : NULL;
+}
+
 int subject_read_live(struct subject *s, enum judge_tool tool, const struct imr_profile *p)
 {
 	uint32_t n = 0;

@@ -29,6 +29,8 @@ struct subject {
 	struct ld_prog loaded;			/* fd -1 where it was not loaded */
 };
 
+/* NULL where the caller may turn rule text into rules; else the reason, for a skip. */
+const char *subject_no_text(void);
 /* Rules of the calling process's network namespace, those of tool only. The profile is given by the caller, since probing
  * it takes a namespace of its own. */
 int subject_read_live(struct subject *s, enum judge_tool tool, const struct imr_profile *p);

@@ -212,6 +212,59 @@ START_TEST(batches_are_split)
 }
 END_TEST
 
+/* A message with one attribute of 32 bits. */
+static size_t put_with(uint8_t *to, uint16_t type, uint16_t attr, uint32_t v)
+{
+	struct nlattr a = { .nla_len = NLA_HDRLEN + 4, .nla_type = attr };
+	uint8_t *at = to + NLMSG_HDRLEN + sizeof(struct nfgenmsg);
+
+	v = htonl(v);
+	memcpy(at, &a, sizeof(a));
+	memcpy(at + NLA_HDRLEN, &v, 4);
+	return put_message(to, type, 0, a.nla_len);
+}
+
+/* `jump { … }`: a chain without a name, its rules by its number in the transaction, and the rule around them. */
+START_TEST(chains_in_braces_are_not_cut)
+{
+	uint8_t *b = arena_alloc(arena, 1 << 16);
+	size_t len = put_message(b, NFNL_MSG_BATCH_BEGIN, 0, 8);
+	struct nlmsghdr first;
+	struct sb_piece *p;
+	uint32_t n;
+
+	for (int i = 0; i < 50; i++) {
+		len += put_with(b + len, NFT(NFT_MSG_NEWCHAIN), NFTA_CHAIN_FLAGS, NFT_CHAIN_BINDING);
+		for (int k = 0; k < 5; k++)
+			len += put_with(b + len, NFT(NFT_MSG_NEWRULE), NFTA_RULE_CHAIN_ID, 1);
+		len += put_with(b + len, NFT(NFT_MSG_NEWRULE), NFTA_RULE_CHAIN, 0);
+	}
+	len += put_message(b + len, NFNL_MSG_BATCH_END, 0, 0);
+	ck_assert(sb_batch_split(arena, b, len, 1000, &p, &n));
+	ck_assert_uint_gt(n, 10);
+	for (uint32_t i = 0; i < n; i++) {
+		memcpy(&first, p[i].data + (i ? 20 : 28), sizeof(first));
+		ck_assert_uint_eq(first.nlmsg_type, NFT(NFT_MSG_NEWCHAIN));
+	}
+}
+END_TEST
+
+/* A length that would be 0 once it is aligned in 32 bits. */
+START_TEST(batches_of_no_length)
+{
+	uint8_t *b = arena_alloc(arena, 256);
+	size_t len = put_message(b, NFNL_MSG_BATCH_BEGIN, 0, 0), rule = len;
+	uint32_t most = UINT32_MAX, n;
+	struct sb_piece *p;
+
+	len += put_message(b + len, NFT(NFT_MSG_NEWRULE), 0, 8);
+	len += put_message(b + len, NFNL_MSG_BATCH_END, 0, 0);
+	ck_assert(sb_batch_split(arena, b, len, 1000, &p, &n));
+	memcpy(b + rule, &most, sizeof(most));
+	ck_assert(!sb_batch_split(arena, b, len, 1000, &p, &n));
+}
+END_TEST
+
 /* ------------------------------------------------------------------ the sandbox */
 
 static uint32_t n_rules(const struct fe_capture *c)
@@ -328,6 +381,23 @@ START_TEST(indices_are_the_callers)
 END_TEST
 
 /* A device of an included file shows only in the tool's message; the include is beside the file. */
+/* A new namespace may have devices of its own, by names that are the caller's too: they step aside. */
+START_TEST(other_devices_step_aside)
+{
+	struct sb_link link = { .name = "fwj-same0", .index = 4321 };
+	struct sb_host none = { .n = 0 }, host = { .n = 1, .link = &link };
+	const char *call;
+
+	ck_assert_int_eq(sb_enter(&call), 0);
+	ck_assert_int_eq(sb_device_add(&none, link.name), 1);
+	ck_assert_uint_eq(if_nametoindex(link.name), fe_ifindex_made(link.name));
+	ck_assert_int_eq(sb_device_add(&none, link.name), 0);
+	ck_assert_int_eq(sb_device_add(&host, link.name), 1);
+	ck_assert_uint_eq(if_nametoindex(link.name), link.index);
+	ck_assert_int_eq(sb_device_add(&host, link.name), 0);
+}
+END_TEST
+
 START_TEST(includes_are_beside)
 {
 	char dir[] = "/tmp/fwj-sandbox-XXXXXX", file[64];
@@ -399,6 +469,7 @@ static TCase *live_tests(void)
 	tcase_add_loop_test(live, many_rules_for_a_user, 0, 3);
 	tcase_add_loop_test(live, many_rules_for_the_caller, 0, 3);
 	tcase_add_loop_test(live, indices_are_the_callers, 0, 2);
+	tcase_add_test(live, other_devices_step_aside);
 	tcase_add_test(live, includes_are_beside);
 	tcase_add_test(live, the_tools_words);
 	tcase_add_test(live, a_tool_may_abort);
@@ -423,6 +494,8 @@ int main(void)
 	tcase_add_test(pure, words_of_iptables_nft);
 	tcase_add_loop_test(pure, what_is_no_rule_text, 0, 3);
 	tcase_add_test(pure, batches_are_split);
+	tcase_add_test(pure, batches_of_no_length);
+	tcase_add_test(pure, chains_in_braces_are_not_cut);
 	suite_add_tcase(s, pure);
 	if (skip)
 		printf("skip: sandbox: %s\n", skip);
