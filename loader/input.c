@@ -86,6 +86,8 @@ static enum fe_text_kind text_kind(const struct cli *c, const char *text, size_t
 
 static void capture_append(struct arena *a, struct fe_capture *to, const struct fe_capture *from)
 {
+	if (!from->n)
+		return;
 	to->rec = arena_grow(a, to->rec, to->n * sizeof(*to->rec), (to->n + from->n) * sizeof(*to->rec));
 	memcpy(to->rec + to->n, from->rec, from->n * sizeof(*to->rec));
 	to->n += from->n;
