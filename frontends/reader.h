@@ -29,6 +29,7 @@ int fe_text_get(struct arena *a, struct diags *ds, enum fe_text_kind kind, const
 /* A device's index as the rules know it: its index here, or for a device that is not here a number made of its name. The
  * sandbox gives its devices these indices, so that `iif "x"` read there means the same device here. */
 uint32_t fe_ifindex(const char *name);
+uint32_t fe_ifindex_made(const char *name);	/* that number, whether the device is here or not */
 /* A hash over every legacy table in use, counters aside: what has no notification is compared. */
 uint64_t fe_legacy_hash(struct arena *a, struct diags *ds);
 

@@ -179,7 +179,9 @@ static int work(struct job *j, struct fe_capture *ret)
 	const char *call;
 	int r;
 
-	sb_host_read(j->a, &j->host);
+	r = sb_host_read(j->a, &j->host);
+	if (r < 0)
+		return say(j, "if_nameindex()", r);
 	r = sb_enter(&call);
 	if (r < 0)
 		return say(j, call, r);

@@ -34,11 +34,11 @@ struct sb_host {		/* devices of the caller's namespace: rules name them by index
 		uint32_t index;
 	} *link;
 };
-void sb_host_read(struct arena *a, struct sb_host *ret);
+int sb_host_read(struct arena *a, struct sb_host *ret);
 /* New namespaces of the calling process, with lo up. 0 or -errno, *ret_call then names the call. */
 int sb_enter(const char **ret_call);
 /* A device of that name, with the index that it has in `host`, so that an index in a rule means the same. 1 where it
- * was made, 0 where it was there, or -errno. */
+ * was made, 0 where it was there with that index, or -errno. */
 int sb_device_add(const struct sb_host *host, const char *name);
 
 /* ------------------------------------------------------------------ sandbox_batch.c */

@@ -24,12 +24,14 @@
 
 #include "sandbox.h"
 
-void sb_host_read(struct arena *a, struct sb_host *ret)
+int sb_host_read(struct arena *a, struct sb_host *ret)
 {
 	struct if_nameindex *all = if_nameindex();
 
 	*ret = (struct sb_host){ .n = 0 };
-	for (struct if_nameindex *i = all; i && i->if_index; i++) {
+	if (!all)
+		return -errno;
+	for (struct if_nameindex *i = all; i->if_index; i++) {
 		struct sb_link *l;
 
 		ret->link = arena_grow(a, ret->link, ret->n * sizeof(*l), (ret->n + 1) * sizeof(*l));
@@ -37,8 +39,8 @@ void sb_host_read(struct arena *a, struct sb_host *ret)
 		l->index = i->if_index;
 		snprintf(l->name, sizeof(l->name), "%s", i->if_name);
 	}
-	if (all)
-		if_freenameindex(all);
+	if_freenameindex(all);
+	return 0;
 }
 
 static int write_file(const char *path, const char *text)
@@ -147,23 +149,37 @@ static int ask(struct mnl_socket *nl, const struct nlmsghdr *h)
 	return mnl_cb_run(buf, (size_t)n, h->nlmsg_seq, mnl_socket_get_portid(nl), NULL, NULL) < 0 ? -errno : 0;
 }
 
-static int link_add(struct mnl_socket *nl, const char *name, uint32_t index, const char *kind)
+static struct nlmsghdr *link_message(char *buf, uint16_t flags, uint32_t index, const char *name)
 {
-	char buf[1024];
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 	struct ifinfomsg *i;
-	struct nlattr *nest;
 
 	h->nlmsg_type = RTM_NEWLINK;
-	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
 	h->nlmsg_seq = 1;
 	i = mnl_nlmsg_put_extra_header(h, sizeof(*i));
 	i->ifi_index = (int)index;
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
-	nest = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	return h;
+}
+
+static int link_add(struct mnl_socket *nl, const char *name, uint32_t index, const char *kind)
+{
+	char buf[1024];
+	struct nlmsghdr *h = link_message(buf, NLM_F_CREATE | NLM_F_EXCL, index, name);
+	struct nlattr *nest = mnl_attr_nest_start(h, IFLA_LINKINFO);
+
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, kind);
 	mnl_attr_nest_end(h, nest);
 	return ask(nl, h);
+}
+
+static int link_rename(struct mnl_socket *nl, uint32_t index)
+{
+	char buf[1024], name[IFNAMSIZ];
+
+	snprintf(name, sizeof(name), "other%u", index);
+	return ask(nl, link_message(buf, 0, index, name));
 }
 
 static uint32_t index_for(const struct sb_host *host, const char *name)
@@ -171,27 +187,31 @@ static uint32_t index_for(const struct sb_host *host, const char *name)
 	for (uint32_t i = 0; i < host->n; i++)
 		if (!strcmp(host->link[i].name, name))
 			return host->link[i].index;
-	return fe_ifindex(name);	/* here, in the sandbox, it is not there: the number made of its name */
+	return fe_ifindex_made(name);
 }
 
-/* Which link types a kernel has differs; any that nftables can hook to will do. */
+/* Which link types a kernel has differs; any that nftables can hook to will do. A kernel with tunnels (sit, ipip) puts one
+ * of each into every new namespace, under the caller's name for its own and with another index: it steps aside. */
 int sb_device_add(const struct sb_host *host, const char *name)
 {
 	static const char *const kinds[] = { "dummy", "ifb", "bridge", "veth" };
+	uint32_t there = if_nametoindex(name), index = index_for(host, name);
 	struct mnl_socket *nl;
 	int r = -EOPNOTSUPP;
 
 	if (!is_device_name(name))
 		return -EINVAL;
-	if (if_nametoindex(name))
+	if (there == index)
 		return 0;
 	nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	if (!nl)
 		return -errno;
 	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
 		r = -errno;
+	else if (there && link_rename(nl, there) < 0)
+		r = -EBUSY;
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]) && r == -EOPNOTSUPP; k++)
-		r = link_add(nl, name, index_for(host, name), kinds[k]);
+		r = link_add(nl, name, index, kinds[k]);
 	mnl_socket_close(nl);
 	return r < 0 ? r : 1;
 }
