@@ -74,13 +74,32 @@ struct golden_section *golden_section(struct golden_file *g, const char *name)
 	return NULL;
 }
 
-enum judge_hook golden_hook(struct golden_file *g)
+/* What stands behind the word in the section's name. */
+static const char *hook_words(const struct golden_file *g)
 {
 	for (unsigned int i = 0; i < g->n; i++)
-		for (unsigned int h = 0; h < sizeof(hooks) / sizeof(*hooks); h++)
-			if (!strncmp(g->s[i].name, "hook ", 5) && !strcmp(g->s[i].name + 5, hooks[h]))
-				return h;
+		if (!strncmp(g->s[i].name, "hook ", 5))
+			return g->s[i].name + 5;
+	return "";
+}
+
+enum judge_hook golden_hook(struct golden_file *g)
+{
+	char name[16] = "";
+
+	sscanf(hook_words(g), "%15s", name);
+	for (unsigned int h = 0; h < sizeof(hooks) / sizeof(*hooks); h++)
+		if (!strcmp(name, hooks[h]))
+			return h;
 	return JUDGE_INPUT;
+}
+
+void golden_span(struct golden_file *g, int *ret_first, int *ret_last)
+{
+	if (sscanf(hook_words(g), "%*s %d %d", ret_first, ret_last) == 2)
+		return;
+	*ret_first = -1;
+	*ret_last = 0;
 }
 
 struct golden_section *golden_rules(struct golden_file *g, enum judge_tool *ret_tool)
@@ -103,8 +122,9 @@ static bool run_line(struct golden_file *g, struct diags *ds, char *line, struct
 	if (!arrow || sscanf(arrow + 2, "%15s", word) != 1)
 		return false;
 	for (unsigned int k = 0; k < sizeof(says) / sizeof(*says); k++)
-		if (!strcmp(word, says[k])) {
+		if (!strcmp(word, says[k]) || !strcmp(word, "?")) {
 			ret->want = k;
+			ret->open = *word == '?';
 			ret->line = line;
 			return packet_parse(g->arena, ds, arena_strndup(g->arena, line, arrow - line), &ret->packet);
 		}
