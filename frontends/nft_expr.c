@@ -334,6 +334,8 @@ static void expr_odd(struct nft_ctx *x, const struct expr_desc *d, const char *n
 		nft_unsupported(x, NULL, arena_printf(x->imr->arena, "%s with an attribute or value that is not known", why));
 	else
 		nft_unsupported(x, why, why);
+	if (d && (d->fn == nft_match || d->fn == nft_target))
+		fe_tracks(x->imr, CONNTRACK_EXPECTS);	/* which extension it is was not seen */
 	imr_stmt(x->imr, x->rule, d && d->odd != ODD_STMT && d->odd != ODD_LOAD_KEEPS ? OP_OPAQUE : OP_EFFECT, why);
 	nft_regs_unknown(&x->regs, 0, NFT_REG_BYTES, why);
 }

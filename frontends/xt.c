@@ -135,14 +135,14 @@ static bool th_is_sure(const struct xt_build *b)
 }
 
 /* Matches that are not understood but are known to keep nothing from one packet to the next, so that a packet may be kept
- * from them. Of others (limit, recent, quota, statistic, set, …) even the question has an effect. */
+ * from them. Of others even the question has an effect: limit, recent, quota, statistic and set count, connlabel --set
+ * labels the connection, bpf runs a program that may have maps. */
 static bool keeps_state(const char *name)
 {
 	static const char *const stateless[] = {
-		"addrtype", "ah", "bpf", "cgroup", "cluster", "connbytes", "connlabel", "connmark", "conntrack", "cpu", "devgroup",
-		"dst", "ecn", "esp", "eui64", "frag", "hbh", "helper", "ipv6header", "ipvs", "l2tp", "mark", "mh", "owner",
-		"physdev", "pkttype", "policy", "realm", "rpfilter", "rt", "sctp", "socket", "srh", "state", "string", "tcpmss",
-		"time", "u32",
+		"addrtype", "ah", "cgroup", "cluster", "connbytes", "connmark", "conntrack", "cpu", "devgroup", "dst", "ecn", "esp",
+		"eui64", "frag", "hbh", "helper", "ipv6header", "ipvs", "l2tp", "mark", "mh", "owner", "physdev", "pkttype",
+		"policy", "realm", "rpfilter", "rt", "sctp", "socket", "srh", "state", "string", "tcpmss", "time", "u32",
 		/* in another revision than the ones above */
 		"dccp", "dscp", "hl", "icmp", "icmp6", "iprange", "length", "mac", "multiport", "tcp", "tos", "ttl", "udp", "udplite",
 	};

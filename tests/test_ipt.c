@@ -272,6 +272,24 @@ START_TEST(multiport_of_none)
 }
 END_TEST
 
+/* Whom a packet may be kept from, and whom not. */
+START_TEST(matches_that_keep_state)
+{
+	static const struct { const char *name; bool keeps; } m[] = {
+		{ "addrtype", false }, { "conntrack", false }, { "connlabel", true }, { "bpf", true }, { "limit", true },
+		{ "unheard", true },
+	};
+	struct fe_xt_ctx ctx = { .family = FAM_IP, .legacy = true };
+	struct imr_rule *r = rule_begin();
+
+	fe_xt_match(imr, r, &ctx, m[_i].name, 3, "", 0);
+	ck_assert_uint_eq(diags.n, 1);
+	ck_assert_uint_eq(r->n, 1u + m[_i].keeps);
+	ck_assert_int_eq(r->insn[0].op, m[_i].keeps ? OP_EFFECT : OP_OPAQUE);
+	ck_assert_int_eq(r->insn[r->n - 1].op, OP_OPAQUE);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ the kernel's word */
 
 #define MAX_PACKETS 14
@@ -530,6 +548,7 @@ int main(void)
 	tcase_add_test(blob, protocol_is_asked_for);
 	tcase_add_loop_test(blob, address_outside_its_mask, 0, 2);
 	tcase_add_loop_test(blob, multiport_of_none, 0, 2);
+	tcase_add_loop_test(blob, matches_that_keep_state, 0, 6);
 	suite_add_tcase(s, blob);
 	add_truth(s);
 	r = srunner_create(s);

@@ -372,6 +372,7 @@ START_TEST(test_inet_match)
 	rule_end(&bytes);
 	imr = read_bytes(bytes.len);
 	ck_assert_int_eq(imr->chain[0].rule[0].insn[0].op, OP_EFFECT);
+	ck_assert_int_eq(imr->conntrack, CONNTRACK_EXPECTS);
 	ck_assert_uint_eq(unsupported(), 1);
 }
 END_TEST
