@@ -366,5 +366,7 @@ struct imr_env {
 struct imr *imr_place_ingress(const struct imr *imr, const struct imr_env *env);
 /* What the whole pipeline of L3 chains surely drops, as one chain (hook early.l3) that ends in drop or pass. */
 struct imr *imr_place_slice(const struct imr *imr, const struct imr_env *env);
+/* tags.c: the rules of a placed program that ask for a VLAN tag, which a device may hand beside the frame. */
+const struct imr_rule **imr_tag_readers(struct imr *imr, uint32_t *ret_n);
 
 #endif

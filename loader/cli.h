@@ -74,6 +74,8 @@ int plan_target(struct cli *c, const struct caps *caps, const struct target **re
 int plan_env(struct cli *c, bool live, const char *dev, struct imr_env *ret);
 int plan_place(struct cli *c, struct plan *p, const struct imr_env *env, struct plan_dev *ret);
 int plan_make(struct cli *c, struct plan *ret);
+/* Refuses rules of a file that ask for a VLAN tag, on devices that hand it beside the frame. */
+int plan_tags(struct cli *c, const struct plan *p);
 /* Does a placed program drop by this rule? */
 bool plan_drops(const struct imr *placed, const struct imr_at *at);
 

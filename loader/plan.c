@@ -320,3 +320,23 @@ int plan_make(struct cli *c, struct plan *p)
 	}
 	return 0;
 }
+
+int plan_tags(struct cli *c, const struct plan *p)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < p->n; i++) {
+		const char *hint, *dev = p->dev[i].env.dev;
+		const struct imr_rule **rule;
+		uint32_t n;
+
+		rule = imr_tag_readers(p->dev[i].placed, &n);
+		if (!n || ld_vlan_hidden(c->arena, dev, &hint) <= 0)
+			continue;
+		ret = EXIT_INEXACT;
+		for (uint32_t k = 0; k < n; k++)
+			diag_add(c->diags, DIAG_UNSUPPORTED, &rule[k]->at,
+				 "it asks for the VLAN tag, which \"%s\" may get beside the frame", dev)->hint = hint;
+	}
+	return ret;
+}

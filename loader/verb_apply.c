@@ -197,6 +197,8 @@ int apply_once(struct cli *c, bool gate, struct applied *ret)
 	int r = plan_make(c, &p);
 	uint64_t is;
 
+	if (!r && !p.in.live)
+		r = plan_tags(c, &p);
 	if (r || c->check_only)
 		return r;
 	is = print_of(c, &p);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,10 +14,12 @@
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <linux/ethtool.h>
 #include <linux/icmpv6.h>
 #include <linux/igmp.h>
 #include <linux/mroute.h>
 #include <linux/mroute6.h>
+#include <linux/sockios.h>
 
 #include "live.h"
 #include "uapi.h"
@@ -185,8 +188,8 @@ START_TEST(env_refuses_tunnels_of_routes)
 	static const char *const routes[] = {
 		"ip -6 route add 2001:db8:5::1 encap seg6local action End dev v0",
 		"ip route add 203.0.113.0/24 encap seg6 mode encap segs 2001:db8::9 dev v0",
-		"ip -6 route add 2001:db8:6::/48 table 77 nexthop via 2001:db8:1::2 dev v0 nexthop "
-		"encap seg6 mode encap segs 2001:db8::9 via 2001:db8:1::3 dev v0",
+		("ip -6 route add 2001:db8:6::/48 table 77 nexthop via 2001:db8:1::2 dev v0 nexthop "
+		 "encap seg6 mode encap segs 2001:db8::9 via 2001:db8:1::3 dev v0"),
 		"ip nexthop add id 7 encap seg6 mode encap segs 2001:db8::9 dev v0",
 	};
 
@@ -232,6 +235,38 @@ START_TEST(env_neighbour_proxy)
 	ck_assert(!ld_env(live_arena, &live_diags, "v0", &env) && env.plain_rules);
 	put("/proc/sys/net/ipv6/conf/all/proxy_ndp", "1");
 	ck_assert(!ld_env(live_arena, &live_diags, "v0", &env) && !env.plain_rules);
+}
+END_TEST
+
+static void ethtool(const char *dev, struct ethtool_value *v)
+{
+	struct ifreq ifr = { .ifr_data = (void *)v };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strcpy(ifr.ifr_name, dev);
+	ck_assert(!ioctl(fd, SIOCETHTOOL, &ifr));
+	close(fd);
+}
+
+/* A veth end gets tags as the other end sends them; its own offload says nothing. The other's long-named one is left on
+ * here, so that the hint names that alone. A bridge's frames come through the stack. */
+START_TEST(vlan_tags_beside_the_frame)
+{
+	struct ethtool_value v = { .cmd = ETHTOOL_GFLAGS };
+	const char *hint;
+
+	ck_assert_int_eq(ld_vlan_hidden(live_arena, "v0", &hint), 1);
+	ck_assert_str_eq(hint, "`ethtool -K v1 txvlan off tx-vlan-stag-hw-insert off`");
+	ethtool("v1", &v);
+	v = (struct ethtool_value){ .cmd = ETHTOOL_SFLAGS, .data = v.data & ~ETH_FLAG_TXVLAN };
+	ethtool("v1", &v);
+	ck_assert_int_eq(ld_vlan_hidden(live_arena, "v0", &hint), 1);
+	ck_assert_str_eq(hint, "`ethtool -K v1 tx-vlan-stag-hw-insert off`");
+	live_sh("ip link add b0 type bridge");
+	ck_assert_int_eq(ld_vlan_hidden(live_arena, "b0", &hint), 1);
+	live_sh("ip tuntap add t0 mode tap");
+	ck_assert_int_eq(ld_vlan_hidden(live_arena, "t0", &hint), 0);
+	ck_assert_int_lt(ld_vlan_hidden(live_arena, "nosuch", &hint), 0);
 }
 END_TEST
 
@@ -330,6 +365,7 @@ static Suite *suite(void)
 	tcase_add_test(t, env_refuses_tunnels_of_routes);
 	tcase_add_test(t, env_refuses_ipvs);
 	tcase_add_test(t, env_neighbour_proxy);
+	tcase_add_test(t, vlan_tags_beside_the_frame);
 	tcase_add_test(t, watch_wakes);
 	tcase_add_test(t, probe_and_profile);
 	tcase_add_test(t, hostile_profile_cache);

@@ -102,6 +102,34 @@ START_TEST(one_form)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ rules that ask for a VLAN tag */
+
+START_TEST(tag_readers)
+{
+	static const char text[] = HEAD("netdev.ingress")
+		"entry\n\t%0 =be16 ld eth.type\n\t%1 =be16 ld meta.protocol\n"
+		"rule\n\teq %0, 0x8100\n\tdrop\n"			/* 0 */
+		"rule\n\teq %1, 0x0800\n\tdrop\n"
+		"rule\n\tin %1, {0x8100, 0x86dd}\n\tdrop\n"		/* 2 */
+		"rule\n\tne %1, 0x88a8\n\tdrop\n"			/* 3 */
+		"rule\n\tne %1, 0x0800\n\tdrop\n"
+		"rule\n\t%2 =be16 ld raw ll+14:2\n\t%3 =be16 and %2, 0x0fff\n\teq %3, 5\n\tdrop\n"	/* 5 */
+		"rule\n\t%2 =be64 ld raw ll+6:8\n\teq %2, 5\n\tdrop\n"		/* 6 */
+		"rule\n\t%2 =mac ld eth.saddr\n\teq %2, 02:00:00:00:00:01\n\tneed ll, 18\n\tdrop\n"
+		"rule\n\t%2 =u8 ld ip.ttl\n\teq %2, 5\n\tdrop\n"
+		"}\n";
+	static const unsigned int want[] = { 0, 2, 3, 5, 6 };
+	struct imr *imr = parse(text);
+	const struct imr_rule **got;
+	uint32_t n;
+
+	got = imr_tag_readers(imr, &n);
+	ck_assert_uint_eq(n, sizeof(want) / sizeof(*want));
+	for (uint32_t i = 0; i < n; i++)
+		ck_assert_ptr_eq(got[i], &imr->chain[0].rule[want[i]]);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ no pass changes a meaning */
 
 static void next_packet(struct imr_gen *g, const struct pool *pool, uint8_t *frame, struct imr_pkt *pkt)
@@ -238,6 +266,7 @@ int main(int argc, char **argv)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, text, 0, sizeof(cases) / sizeof(*cases));
 	tcase_add_loop_test(t, one_form, 0, sizeof(sames) / sizeof(*sames));
+	tcase_add_test(t, tag_readers);
 	tcase_add_test(t, same_meaning);
 	tcase_add_test(t, any_order);
 	suite_add_tcase(s, t);
