@@ -7,6 +7,7 @@
 #define FWJIT_BACKEND_H
 
 #include <linux/bpf.h>
+#include <linux/filter.h>
 
 #include "imr.h"
 
@@ -35,6 +36,13 @@ struct be_slot {
 
 #define BE_KFUNC_MAX 4
 
+/* A classic program. Several are a chain: each but the last ends with -1 (TC_ACT_UNSPEC) where the next is to judge. */
+struct be_filter {
+	uint32_t n;
+	struct sock_filter *insn;
+	const struct imr_at **at;	/* per instruction, as in be_prog */
+};
+
 struct be_prog {
 	const char *name;		/* at most 15 characters */
 	uint32_t type, attach_type;	/* enum bpf_prog_type, enum bpf_attach_type */
@@ -48,6 +56,8 @@ struct be_prog {
 	const char *kfunc[BE_KFUNC_MAX];
 	uint32_t n_slot;		/* counters, in the order of BE_MAP_COUNTERS */
 	struct be_slot *slot;
+	uint32_t n_filter;		/* classic programs instead: n is 0 then */
+	struct be_filter *filter;
 };
 
 struct be_opts {
