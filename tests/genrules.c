@@ -195,7 +195,7 @@ static void nft_rule(struct words *w, const char *const *chains, unsigned int n_
 	else if (kind < 30)
 		nft_tag(w);
 	for (unsigned int i = 0; i < n; i++) {
-		unsigned int k = w->typed ? PICK(w->r, beside) : rng_below(w->r, w->netdev ? 10 : 9);
+		unsigned int k = w->typed ? PICK(w->r, beside) : rng_below(w->r, 10);
 
 		if (w->out->len && n > 1 && (k == 2 || k == 3 || k == 4 || k == 8) && i)
 			k = 0;
