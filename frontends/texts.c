@@ -111,23 +111,27 @@ static int depth_of(const char *line)
 	return d;
 }
 
-/* "counter packets P bytes B" is "counter" in the text; the first one's numbers are the rule's. */
+/* "counter packets P bytes B" is "counter" in the text; the numbers of the first that is not in braces, an element's or a
+ * nested rule's, are the rule's. */
 static void nft_text_add(struct fe_texts *t, const char *group, uint64_t handle, char *line)
 {
 	struct text *x = text_add(t, group, handle, line);
 	char *from = line, *to = line;
 	bool quoted = false, first = true;
+	int depth = 0;
 
 	while (*from) {
 		unsigned long long packets, bytes;
 		int n = 0;
 
 		quoted ^= *from == '"';
+		if (!quoted)
+			depth += (*from == '{') - (*from == '}');
 		if (!quoted && !strncmp(from, "counter packets ", 16) &&
 		    sscanf(from, "counter packets %llu bytes %llu%n", &packets, &bytes, &n) == 2 && n) {
-			if (first)
+			if (first && !depth)
 				*x = (struct text){ group, handle, line, packets, bytes };
-			first = false;
+			first &= depth > 0;
 			memmove(to, "counter", 7);
 			to += 7;
 			from += n;

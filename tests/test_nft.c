@@ -586,6 +586,7 @@ static struct fe_texts *texts_of(enum fe_kind kind, uint8_t family, const char *
 
 START_TEST(test_nft_texts)
 {
+	uint64_t packets, bytes;
 	struct fe_texts *t = texts_of(FE_NFT_TEXT, 0,
 		"table ip filter { # handle 1\n"
 		"\tset s { # handle 2\n\t\ttype ipv4_addr\n\t\telements = { 1.1.1.1,\n\t\t\t     2.2.2.2 }\n\t}\n\n"
@@ -593,7 +594,9 @@ START_TEST(test_nft_texts)
 		"\t\tip saddr 1.2.3.4 drop comment \"x { # handle 9\" # handle 4\n"
 		"\t\ttcp dport { 1, 2,\n\t\t\t    3, 4 } accept # handle 5\n"
 		"\t\tjump {\n\t\t\tip daddr 1.1.1.1 drop # handle 6\n\t\t} # handle 7\n"
-		"\t\tdrop # handle 8\n\t}\n}\n"
+		"\t\tdrop # handle 8\n"
+		"\t\tjump {\n\t\t\tudp dport 1 counter packets 3 bytes 4 drop\n\t\t} comment \"{ counter\" "
+		"counter packets 11 bytes 12 # handle 10\n\t}\n}\n"
 		"table ip6 filter { # handle 2\n\tchain in { # handle 1\n\t\taccept # handle 4\n\t}\n}\n");
 
 	ck_assert_str_eq(fe_texts_nft(t, "ip", "filter", "in", 4), "ip saddr 1.2.3.4 drop comment \"x { # handle 9\"");
@@ -601,6 +604,11 @@ START_TEST(test_nft_texts)
 	ck_assert_str_eq(fe_texts_nft(t, "ip", "filter", "in", 6), "ip daddr 1.1.1.1 drop");
 	ck_assert_str_eq(fe_texts_nft(t, "ip", "filter", "in", 8), "drop");
 	ck_assert_str_eq(fe_texts_nft(t, "ip6", "filter", "in", 4), "accept");
+	ck_assert_str_eq(fe_texts_nft(t, "ip", "filter", "in", 10), "jump { udp dport 1 counter drop } comment \"{ counter\" counter");
+	ck_assert(fe_texts_count(t, &(struct imr_at){ .tool = "nft", .where = "ip filter in", .number = 6, .handle = 10 },
+				 &packets, &bytes));
+	ck_assert_uint_eq(packets, 11);
+	ck_assert_uint_eq(bytes, 12);
 	ck_assert_ptr_null(fe_texts_nft(t, "ip", "filter", "in", 2));
 	ck_assert_ptr_null(fe_texts_nft(t, "inet", "filter", "in", 4));
 }
