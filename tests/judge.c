@@ -226,6 +226,10 @@ static int network(const struct judge *j)
 		      "ip addr add fd00::1/128 dev tap0 nodad && ip addr add 10.9.9.1/24 dev out0 && "
 		      "ip addr add fd09::1/64 dev out0 nodad"))
 		return -EIO;
+	/* addrconf_dad_work() adds the routes of IPv6 addresses some time later. */
+	if (judge_run("for _ in $(seq 500); do [ $(ip -6 route show table local | grep -c '^local fd0[09]::1 ') = 2 ] && "
+		      "exit 0; sleep 0.01; done; exit 1"))
+		return -EIO;
 	if (j->hook == JUDGE_FORWARD || j->hook == JUDGE_PATH)
 		return judge_run("ip route add default via 10.9.9.2 dev out0 onlink && "
 				 "ip -6 route add default via fd09::2 dev out0 onlink && "
