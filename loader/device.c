@@ -204,17 +204,21 @@ static int check_tc(struct ld_nl *nl, struct diags *ds, const struct ld_link *de
 	return -EBUSY;
 }
 
-/* Where the caller may not ask, nothing is known: tcx programs cannot be listed in a user namespace. */
+/* How many there are, and the ids of the first. Where the caller may not ask, nothing is known: tcx programs cannot be
+ * listed in a user namespace. */
+static uint32_t tcx_programs(uint32_t ifindex, uint32_t ids[16])
+{
+	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = 16);
+
+	if (bpf_prog_query_opts(ifindex, UAPI_BPF_TCX_INGRESS, &opts) < 0 && errno != ENOSPC)
+		return 0;
+	return opts.prog_cnt;
+}
+
 static int check_tcx(struct diags *ds, const struct ld_link *dev)
 {
-	uint32_t n = 0, ids[1];
-	int err;
+	uint32_t ids[16], n = tcx_programs(dev->ifindex, ids);
 
-	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = 1);
-	err = bpf_prog_query_opts(dev->ifindex, UAPI_BPF_TCX_INGRESS, &opts) < 0 ? -errno : 0;
-	n = opts.prog_cnt;
-	if (err && err != -ENOSPC)
-		return 0;
 	if (!n)
 		return 0;
 	diag_add(ds, DIAG_ERROR, NULL,
@@ -286,16 +290,21 @@ static int check_multicast(struct diags *ds, const struct ld_link *dev)
 	return -EBUSY;
 }
 
-/* ip_vs_in and its like take packets of services from input at priority 98, those of replies from forward at 99. Three
- * lines head the list of services. */
-static int check_ipvs(struct diags *ds, const struct ld_link *dev)
+/* Three lines head the list of services. */
+static bool has_ipvs(void)
 {
 	char text[1024];
 	size_t n = read_file("/proc/net/ip_vs", text, sizeof(text)), lines = 0;
 
 	for (size_t i = 0; i < n; i++)
 		lines += text[i] == '\n';
-	if (lines <= 3)
+	return lines > 3;
+}
+
+/* ip_vs_in and its like take packets of services from input at priority 98, those of replies from forward at 99. */
+static int check_ipvs(struct diags *ds, const struct ld_link *dev)
+{
+	if (!has_ipvs())
 		return 0;
 	diag_add(ds, DIAG_ERROR, NULL,
 		 "\"%s\": IPVS has services here, whose packets it takes between the rules of input and forward", dev->name)
@@ -313,4 +322,24 @@ int ld_device_check(struct ld_nl *nl, struct diags *ds, const struct ld_link *l)
 	err = err ? err : check_multicast(ds, l);
 	err = err ? err : check_ipvs(ds, l);
 	return err ? err : ld_tunnels_check(nl, ds, l);
+}
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	return (h ^ v) * 1099511628211ull;
+}
+
+uint64_t ld_silent_hash(void)
+{
+	struct if_nameindex *list = if_nameindex();
+	uint64_t h = mix(14695981039346656037ull, has_ipvs());
+
+	for (struct if_nameindex *i = list; i && i->if_index; i++) {
+		uint32_t ids[16] = { 0 }, n = tcx_programs(i->if_index, ids);
+
+		for (uint32_t k = 0; k < n && k < 16; k++)
+			h = mix(h, (uint64_t)i->if_index << 32 | ids[k]);
+	}
+	if_freenameindex(list);
+	return h;
 }

@@ -142,5 +142,7 @@ int ld_watch_open(struct diags *ds, struct ld_watch *ret);
  * never) is over, -EINTR on a signal, or -errno. */
 int ld_watch_wait(struct ld_watch *w, int timeout_ms);
 void ld_watch_close(struct ld_watch *w);
+/* device.c: of what a slice depends on and the kernel tells nobody about: tcx programs, services of IPVS. */
+uint64_t ld_silent_hash(void);
 
 #endif

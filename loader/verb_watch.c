@@ -15,7 +15,7 @@
 
 #include "cli.h"
 
-#define POLL_MS 200	/* legacy tables have no notification: their blobs are compared this often */
+#define POLL_MS 200	/* legacy tables, tcx programs and IPVS have no notification: they are compared this often */
 #define OPEN_MS 2000	/* how long a gate stays open unless it is renewed, which is at each poll */
 
 static volatile sig_atomic_t ended;
@@ -44,7 +44,7 @@ struct watch {
 	struct ld_watch kernel;
 	struct ld_jiffies clock;
 	struct applied applied;
-	uint64_t legacy;
+	uint64_t silent;
 	bool in_step;
 	uint32_t ours;		/* of applied's, at the last look */
 	struct stats stats;
@@ -86,14 +86,15 @@ static bool attached(const struct watch *w)
 	return n > 0;
 }
 
-static uint64_t legacy_hash(const struct watch *w)
+/* Of what changes without a word: legacy tables, and what may stand before the rules. */
+static uint64_t silent_hash(const struct watch *w)
 {
 	struct diags ds;
 	struct cli c;
 	uint64_t h;
 
 	begin_round(w, &c, &ds);
-	h = fe_legacy_hash(c.arena, c.diags);
+	h = fe_legacy_hash(c.arena, c.diags) * 31 + ld_silent_hash();
 	arena_free(c.arena);
 	return h;
 }
@@ -118,9 +119,9 @@ static int step(struct watch *w)
 	int r;
 
 	do {
-		w->legacy = legacy_hash(w);
+		w->silent = silent_hash(w);
 		r = apply_round(w);
-	} while (!r && !ended && (ld_watch_wait(&w->kernel, 0) > 0 || legacy_hash(w) != w->legacy));
+	} while (!r && !ended && (ld_watch_wait(&w->kernel, 0) > 0 || silent_hash(w) != w->silent));
 	w->in_step = !r;
 	w->ours = set_gates(w, w->in_step);
 	return r;
@@ -151,7 +152,7 @@ static int follow(struct watch *w)
 
 		if (r < 0 && r != -EINTR)
 			return r;
-		if (r > 0 || legacy_hash(w) != w->legacy)
+		if (r > 0 || silent_hash(w) != w->silent)
 			change(w);
 		else
 			w->ours = set_gates(w, w->in_step);
@@ -178,7 +179,7 @@ static void report(const struct stats *s)
 	unsigned int n = s->rounds ? s->rounds : 1;
 
 	fprintf(stderr, "watch: %u changes followed, %u not compiled; gates shut %.2f ms after waking up (at most %.2f ms), "
-			"in step again after %.1f ms (at most %.1f ms), all passing meanwhile; legacy tables are compared every %d ms\n",
+			"in step again after %.1f ms (at most %.1f ms), all passing meanwhile; legacy tables and tcx programs are compared every %d ms\n",
 		s->rounds, s->failed, s->shut_sum / n, s->shut_worst, s->step_sum / n, s->step_worst, POLL_MS);
 }
 

@@ -137,14 +137,24 @@ START_TEST(env_refuses_tcx)
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "tcx", "GPL", ok, 2, NULL);
-	int link = bpf_link_create(prog, if_nametoindex("v0"), UAPI_BPF_TCX_INGRESS, NULL);
+	int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "tcx", "GPL", ok, 2, NULL), link;
+	uint64_t before = ld_silent_hash();
+	struct ld_watch w;
 
+	ck_assert_int_eq(ld_watch_open(&live_diags, &w), 0);
+	while (ld_watch_wait(&w, 300) > 0)
+		;
+	link = bpf_link_create(prog, if_nametoindex("v0"), UAPI_BPF_TCX_INGRESS, NULL);
 	if (link < 0)
 		return;		/* a kernel before tcx */
 	ck_assert_int_eq(env_err(), -EBUSY);
+	ck_assert_int_eq(ld_watch_wait(&w, 300), 0);	/* which is why there is a hash */
+	ck_assert_uint_ne(ld_silent_hash(), before);
 	close(link);
 	close(prog);
+	ck_assert_uint_eq(ld_silent_hash(), before);
+	ck_assert_int_eq(env_err(), 0);
+	ld_watch_close(&w);
 }
 END_TEST
 
@@ -286,6 +296,8 @@ START_TEST(watch_wakes)
 	usleep(1000);
 	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
 	live_sh("ip rule add pref 5 table 100");
+	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
+	live_sh("ip nexthop add id 7 dev v0");
 	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
 	ld_watch_close(&w);
 }
