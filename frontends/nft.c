@@ -225,6 +225,7 @@ bool fe_nft_read(struct imr *imr, const struct fe_rec *rec, const struct fe_text
 
 	x->imr = imr;
 	x->texts = texts;
+	x->n_before = imr->n;
 	messages(x, s, true);
 	messages(x, s, false);
 	return !x->bad;

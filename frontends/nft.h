@@ -63,6 +63,8 @@ struct nft_ctx {
 	uint32_t n_table, n_chain;
 	struct nft_table *table;
 	struct nft_chain *chain, *last;
+	uint32_t n_slot, *slot;	/* chains by hash: index + 1, 0 for none; at most half are taken */
+	uint32_t n_before;	/* chains of the program before this record */
 	bool generation_set;
 	uint16_t generation;
 	bool bad;		/* a DIAG_ERROR was given */

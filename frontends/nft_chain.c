@@ -41,15 +41,49 @@ static bool chain_is(const struct nft_chain *c, uint8_t family, const char *tabl
 	return c->table->family == family && !strcmp(c->name, chain) && !strcmp(c->table->name, table);
 }
 
+static uint32_t chain_hash(uint8_t family, const char *table, const char *chain)
+{
+	uint32_t h = 2166136261u ^ family;
+
+	for (const char *p = table; *p; p++)
+		h = (h ^ (uint8_t)*p) * 16777619u;
+	for (const char *p = chain; *p; p++)
+		h = (h ^ (uint8_t)*p) * 16777619u;
+	return h;
+}
+
+/* The slot that has the chain, or the free one where it would be. */
+static uint32_t *chain_slot(struct nft_ctx *x, uint8_t family, const char *table, const char *chain)
+{
+	uint32_t i = chain_hash(family, table, chain) & (x->n_slot - 1);
+
+	while (x->slot[i] && !chain_is(&x->chain[x->slot[i] - 1], family, table, chain))
+		i = (i + 1) & (x->n_slot - 1);
+	return &x->slot[i];
+}
+
+static void chain_known(struct nft_ctx *x, const struct nft_chain *c)
+{
+	x->chain = arena_grow(x->imr->arena, x->chain, x->n_chain * sizeof(*c), (x->n_chain + 1) * sizeof(*c));
+	x->chain[x->n_chain++] = *c;
+	if (2 * x->n_chain > x->n_slot) {
+		x->n_slot = x->n_slot ? 2 * x->n_slot : 64;
+		x->slot = arena_alloc(x->imr->arena, x->n_slot * sizeof(*x->slot));
+		for (uint32_t i = 0; i + 1 < x->n_chain; i++)
+			*chain_slot(x, x->chain[i].table->family, x->chain[i].table->name, x->chain[i].name) = i + 1;
+	}
+	*chain_slot(x, c->table->family, c->table->name, c->name) = x->n_chain;
+}
+
 /* Rules come chain by chain: the one found last is asked first. */
 struct nft_chain *nft_chain_find(struct nft_ctx *x, uint8_t family, const char *table, const char *chain)
 {
+	uint32_t at;
+
 	if (x->last && chain_is(x->last, family, table, chain))
 		return x->last;
-	for (uint32_t i = 0; i < x->n_chain; i++)
-		if (chain_is(&x->chain[i], family, table, chain))
-			return &x->chain[i];
-	return NULL;
+	at = x->n_slot ? *chain_slot(x, family, table, chain) : 0;
+	return at ? &x->chain[at - 1] : NULL;
 }
 
 static struct imr_at table_at(struct nft_ctx *x, uint8_t family, const char *table)
@@ -178,21 +212,25 @@ static bool kind_get(struct nft_ctx *x, struct nft_span s, enum imr_kind *ret)
 
 /* ------------------------------------------------------------------ chains */
 
-static bool name_taken(const struct imr *imr, const char *name)
+static bool name_taken(const struct imr *imr, uint32_t n, const char *name)
 {
-	for (uint32_t i = 0; i < imr->n; i++)
+	for (uint32_t i = 0; i < n; i++)
 		if (!strcmp(imr->chain[i].name, name))
 			return true;
 	return false;
 }
 
-/* Unique in the program: a table "a/b" with a chain "c" is not a table "a" with a chain "b/c". */
+/* Unique in the program: a table "a/b" with a chain "c" is not a table "a" with a chain "b/c". Two slashes say which is
+ * which, so that of this record only names with more are asked for. */
 static const char *chain_name(struct nft_ctx *x, uint8_t family, const char *table, const char *chain)
 {
+	bool plain = !strpbrk(table, "/'") && !strpbrk(chain, "/'");
 	char *name = arena_printf(x->imr->arena, "%s/%s/%s", nft_family_name(family), table, chain);
 
-	while (name_taken(x->imr, name))
+	while (name_taken(x->imr, plain ? x->n_before : x->imr->n, name)) {
 		name = arena_printf(x->imr->arena, "%s'", name);
+		plain = false;
+	}
 	return name;
 }
 
@@ -237,8 +275,7 @@ static void chain_make(struct nft_ctx *x, const struct nft_table *t, const char 
 		chain_effect(x, c, "rules offloaded to the device");
 	if (odd || (flags & ~(CHAIN_F_KNOWN | NFT_CHAIN_HW_OFFLOAD)))
 		chain_effect(x, c, "an attribute or flag that is not known");
-	x->chain = arena_grow(x->imr->arena, x->chain, x->n_chain * sizeof(n), (x->n_chain + 1) * sizeof(n));
-	x->chain[x->n_chain++] = n;
+	chain_known(x, &n);
 }
 
 void nft_chain_add(struct nft_ctx *x, uint8_t family, struct nft_span s)
@@ -277,7 +314,7 @@ void nft_flowtable_add(struct nft_ctx *x, uint8_t family, struct nft_span s)
 		nft_malformed(x, "a flowtable");
 		return;
 	}
-	c = imr_chain_add(x->imr, chain_name(x, family, table, name));
+	c = imr_chain_add(x->imr, chain_name(x, family, table, arena_printf(x->imr->arena, "flowtable/%s", name)));
 	c->at = (struct imr_at){ .tool = "nft",
 		.where = arena_printf(x->imr->arena, "%s %s %s", nft_family_name(family), table, name) };
 	c->hook = HOOK_NETDEV_INGRESS;

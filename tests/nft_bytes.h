@@ -14,7 +14,7 @@
 #include <string.h>
 
 struct bytes {
-	char data[32768] __attribute__((aligned(8)));
+	char data[65536] __attribute__((aligned(8)));
 	size_t len;
 	struct nlmsghdr *h;
 	struct nlattr *exprs, *elem, *body;

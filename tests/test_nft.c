@@ -419,6 +419,39 @@ START_TEST(test_jump_nowhere)
 }
 END_TEST
 
+/* Found among many, and told apart where their names run together. */
+START_TEST(test_many_chains)
+{
+	char chain[16];
+	struct imr *imr;
+
+	table_put(&bytes, NFPROTO_IPV4, "a", 0);
+	table_put(&bytes, NFPROTO_IPV4, "a/b", 0);
+	chain_put(&bytes, NFPROTO_IPV4, "a", "b/c", -1, 0);
+	chain_put(&bytes, NFPROTO_IPV4, "a/b", "c", NF_INET_LOCAL_IN, 0);
+	chain_put(&bytes, NFPROTO_IPV4, "a/b", "c'", -1, 0);
+	for (int i = 0; i < 200; i++) {
+		snprintf(chain, sizeof(chain), "u%d", i);
+		chain_put(&bytes, NFPROTO_IPV4, "a/b", chain, -1, 0);
+	}
+	for (int i = 0; i < 200; i++) {
+		snprintf(chain, sizeof(chain), "u%d", i);
+		rule_begin(&bytes, NFPROTO_IPV4, "a/b", "c", i + 1);
+		verdict_put(&bytes, NFT_JUMP, chain);
+		rule_end(&bytes);
+	}
+	imr = read_bytes(bytes.len);
+	ck_assert_uint_eq(imr->n, 203);
+	ck_assert_str_eq(name(imr, 0), "ip/a/b/c");
+	ck_assert_str_eq(name(imr, 1), "ip/a/b/c'");
+	ck_assert_str_eq(name(imr, 2), "ip/a/b/c''");
+	for (int i = 0; i < 200; i++) {
+		snprintf(chain, sizeof(chain), "ip/a/b/u%d", i);
+		ck_assert_str_eq(name(imr, imr->chain[1].rule[i].insn[0].chain), chain);
+	}
+}
+END_TEST
+
 START_TEST(test_dormant)
 {
 	table_put(&bytes, NFPROTO_IPV4, "t", NFT_TABLE_F_DORMANT);
@@ -604,7 +637,8 @@ START_TEST(test_nft_texts)
 	ck_assert_str_eq(fe_texts_nft(t, "ip", "filter", "in", 6), "ip daddr 1.1.1.1 drop");
 	ck_assert_str_eq(fe_texts_nft(t, "ip", "filter", "in", 8), "drop");
 	ck_assert_str_eq(fe_texts_nft(t, "ip6", "filter", "in", 4), "accept");
-	ck_assert_str_eq(fe_texts_nft(t, "ip", "filter", "in", 10), "jump { udp dport 1 counter drop } comment \"{ counter\" counter");
+	ck_assert_str_eq(fe_texts_nft(t, "ip", "filter", "in", 10),
+			 "jump { udp dport 1 counter drop } comment \"{ counter\" counter");
 	ck_assert(fe_texts_count(t, &(struct imr_at){ .tool = "nft", .where = "ip filter in", .number = 6, .handle = 10 },
 				 &packets, &bytes));
 	ck_assert_uint_eq(packets, 11);
@@ -638,7 +672,7 @@ int main(void)
 		test_name_prefix, test_name_short, test_concat, test_concat_never, test_concat_ne, test_middle,
 		test_overwrite, test_host_order, test_byteorder, test_byteorder_many, test_compare_ends, test_range,
 		test_bitwise, test_odd_attribute, test_odd_names, test_odd_registers, test_odd_ct, test_inet_match, test_jump_nowhere,
-		test_dormant, test_dormant_flowtable, test_generations, test_cut, test_capture, test_nft_texts,
+		test_many_chains, test_dormant, test_dormant_flowtable, test_generations, test_cut, test_capture, test_nft_texts,
 		test_ipt_texts,
 	};
 	SRunner *r;
