@@ -86,19 +86,24 @@ static int take(struct dump *d, int n)
 	return 1;
 }
 
-static int request(struct dump *d, uint16_t type, uint16_t flags)
+static struct nlmsghdr *message(struct dump *d, char *buf, uint16_t type, uint16_t flags, uint8_t family)
 {
-	char msg[64] __attribute__((aligned(8))) = { 0 };
-	struct nlmsghdr *h = mnl_nlmsg_put_header(msg);
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 	struct nfgenmsg *g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
-	ssize_t n;
-	int r;
 
 	h->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | type;
 	h->nlmsg_flags = NLM_F_REQUEST | flags;
 	h->nlmsg_seq = ++d->seq;
-	g->nfgen_family = AF_UNSPEC;
+	g->nfgen_family = family;
 	g->version = NFNETLINK_V0;
+	return h;
+}
+
+static int answers(struct dump *d, const struct nlmsghdr *h)
+{
+	ssize_t n;
+	int r;
+
 	if (mnl_socket_sendto(d->nl, h, h->nlmsg_len) < 0)
 		return -errno;
 	do {
@@ -108,6 +113,54 @@ static int request(struct dump *d, uint16_t type, uint16_t flags)
 		r = n < 0 ? -errno : take(d, n);
 	} while (r > 0);
 	return r;
+}
+
+static int request(struct dump *d, uint16_t type, uint16_t flags)
+{
+	char buf[64] __attribute__((aligned(8)));
+
+	return answers(d, message(d, buf, type, flags, AF_UNSPEC));
+}
+
+/* A set that rules fill may have elements with expressions that neither it nor any rule of today has: they are asked
+ * for. 0 where it is none, or for each other set. */
+static int elements(struct dump *d, const struct nlmsghdr *set)
+{
+	const struct nfgenmsg *g = mnl_nlmsg_get_payload(set);
+	const struct nlattr *a, *table = NULL, *name = NULL;
+	char buf[1024] __attribute__((aligned(8)));
+	uint32_t flags = 0;
+	struct nlmsghdr *h;
+
+	mnl_attr_for_each(a, set, sizeof(*g))
+		switch (mnl_attr_get_type(a)) {
+		case NFTA_SET_TABLE: table = a; break;
+		case NFTA_SET_NAME: name = a; break;
+		case NFTA_SET_FLAGS: flags = mnl_attr_validate(a, MNL_TYPE_U32) < 0 ? 0 : ntohl(mnl_attr_get_u32(a)); break;
+		}
+	if (!(flags & NFT_SET_EVAL) || !table || !name)
+		return 0;
+	h = message(d, buf, NFT_MSG_GETSETELEM, NLM_F_DUMP, g->nfgen_family);
+	if (!mnl_attr_put_check(h, sizeof(buf), NFTA_SET_ELEM_LIST_TABLE, mnl_attr_get_payload_len(table),
+				mnl_attr_get_payload(table)) ||
+	    !mnl_attr_put_check(h, sizeof(buf), NFTA_SET_ELEM_LIST_SET, mnl_attr_get_payload_len(name),
+				mnl_attr_get_payload(name)))
+		return -EBADMSG;
+	return answers(d, h);
+}
+
+/* Of the sets whose messages lie from `at` to `end`. A set that is gone: another generation. */
+static int all_elements(struct dump *d, size_t at, size_t end)
+{
+	int r = 0;
+
+	while (r >= 0 && at < end) {
+		const struct nlmsghdr *h = (const struct nlmsghdr *)(d->data + at);
+
+		at += NLMSG_ALIGN(h->nlmsg_len);
+		r = elements(d, h);
+	}
+	return r == -ENOENT ? -EAGAIN : r;
 }
 
 /* The generation, from the message that was just appended at `at`. */
@@ -139,8 +192,12 @@ static int dump_once(struct dump *d)
 	r = request(d, NFT_MSG_GETGEN, 0);
 	if (r >= 0)
 		r = generation_of(d, 0, &d->generation);
-	for (size_t i = 0; r >= 0 && i < sizeof(types) / sizeof(types[0]); i++)
+	for (size_t i = 0; r >= 0 && i < sizeof(types) / sizeof(types[0]); i++) {
+		end = d->len;
 		r = request(d, types[i], NLM_F_DUMP);
+		if (r >= 0 && types[i] == NFT_MSG_GETSET)
+			r = all_elements(d, end, d->len);
+	}
 	end = d->len;
 	if (r >= 0)
 		r = request(d, NFT_MSG_GETGEN, 0);

@@ -398,6 +398,33 @@ START_TEST(other_devices_step_aside)
 }
 END_TEST
 
+static uint32_t n_messages(const struct fe_rec *rec, uint16_t type)
+{
+	uint32_t n = 0;
+
+	for (size_t at = 0; at < rec->len; ) {
+		struct nlmsghdr h;
+
+		memcpy(&h, rec->data + at, sizeof(h));
+		n += h.nlmsg_type == NFT(type);
+		at += NLMSG_ALIGN(h.nlmsg_len);
+	}
+	return n;
+}
+
+/* Elements that a rule made keep its expressions when it is gone: those of sets that rules fill are read, no others. */
+START_TEST(elements_that_rules_make)
+{
+	struct fe_capture c;
+
+	get_ok(FE_TEXT_NFT, NULL, arena_printf(arena, "table ip t {\n\tset s {\n\t\ttype ipv4_addr;\n\t\t%s\n"
+					       "\t\telements = { 1.1.1.1 };\n\t}\n}\n", _i ? "flags dynamic;" : ""), &c);
+	ck_assert_int_eq(c.rec[0].kind, FE_NFT);
+	ck_assert_uint_eq(n_messages(&c.rec[0], NFT_MSG_NEWSET), 1);
+	ck_assert_int_eq(n_messages(&c.rec[0], NFT_MSG_NEWSETELEM) > 0, _i);
+}
+END_TEST
+
 START_TEST(includes_are_beside)
 {
 	char dir[] = "/tmp/fwj-sandbox-XXXXXX", file[64];
@@ -470,6 +497,7 @@ static TCase *live_tests(void)
 	tcase_add_loop_test(live, many_rules_for_the_caller, 0, 3);
 	tcase_add_loop_test(live, indices_are_the_callers, 0, 2);
 	tcase_add_test(live, other_devices_step_aside);
+	tcase_add_loop_test(live, elements_that_rules_make, 0, 2);
 	tcase_add_test(live, includes_are_beside);
 	tcase_add_test(live, the_tools_words);
 	tcase_add_test(live, a_tool_may_abort);
