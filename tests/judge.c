@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Newer than the distribution's linux/bpf.h. */
@@ -239,10 +240,20 @@ static int network(const struct judge *j)
 		-EIO : 0;
 }
 
+static bool may_unshare(void)
+{
+	int status = 1;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(unshare(CLONE_NEWNET) != 0);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+}
+
 const char *judge_missing(void)
 {
-	if (geteuid())
-		return "the kernel judge needs root";
+	if (geteuid() || !may_unshare())
+		return "the kernel judge needs root that may make namespaces";
 	if (access("/dev/net/tun", R_OK | W_OK))
 		return "the kernel judge needs /dev/net/tun";
 	return NULL;
