@@ -10,6 +10,7 @@
 
 #include <bpf/bpf.h>
 #include <net/if_arp.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -342,4 +343,20 @@ uint64_t ld_silent_hash(void)
 	}
 	if_freenameindex(list);
 	return h;
+}
+
+/* af_packet.c: packet_seq_show. A socket without a device hears all of them. */
+bool ld_packet_socket(uint32_t ifindex)
+{
+	FILE *f = fopen("/proc/net/packet", "re");
+	unsigned int proto, dev;
+	char line[256];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%*s %*u %*u %x %u", &proto, &dev) == 2 && (!dev || dev == ifindex) &&
+			(proto == ETH_P_ALL || proto == ETH_P_IP || proto == ETH_P_IPV6);
+	if (f)
+		fclose(f);
+	return found;
 }

@@ -107,6 +107,10 @@ static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 			   c->generic ? "generic" : "native", d->prog.n, d->verified_insns,
 			   p->in.live ? "drops early what the live rules surely drop" : "is the firewall of this device");
 	}
+	for (uint32_t i = 0; i < p->n && !c->json; i++)
+		if (ld_packet_socket(p->dev[i].env.ifindex))
+			strbuf_add(&out, "packet sockets (a DHCP client, a capture) hear %s: what is dropped at XDP they no longer see; "
+				   "accept what they need in the rules\n", p->dev[i].env.dev);
 	if (!p->n && !c->json)
 		strbuf_add(&out, "nothing to attach: no device here drops anything surely\n");
 	if (unknown && !c->json)

@@ -15,6 +15,8 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <linux/ethtool.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/icmpv6.h>
 #include <linux/igmp.h>
 #include <linux/mroute.h>
@@ -248,6 +250,26 @@ START_TEST(env_neighbour_proxy)
 }
 END_TEST
 
+START_TEST(packet_sockets_are_seen)
+{
+	unsigned int v0 = if_nametoindex("v0"), v1 = if_nametoindex("v1");
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = v0 };
+	int fd = socket(AF_PACKET, SOCK_DGRAM, 0);
+
+	ck_assert(!ld_packet_socket(v0));
+	ck_assert(!bind(fd, (struct sockaddr *)&to, sizeof(to)));
+	ck_assert(ld_packet_socket(v0) && !ld_packet_socket(v1));
+	to.sll_protocol = htons(ETH_P_LLDP);
+	ck_assert(!bind(fd, (struct sockaddr *)&to, sizeof(to)));
+	ck_assert(!ld_packet_socket(v0));
+	to.sll_protocol = htons(ETH_P_ALL);
+	to.sll_ifindex = 0;
+	ck_assert(!bind(fd, (struct sockaddr *)&to, sizeof(to)));
+	ck_assert(ld_packet_socket(v0) && ld_packet_socket(v1));
+	close(fd);
+}
+END_TEST
+
 static void ethtool(const char *dev, struct ethtool_value *v)
 {
 	struct ifreq ifr = { .ifr_data = (void *)v };
@@ -377,6 +399,7 @@ static Suite *suite(void)
 	tcase_add_test(t, env_refuses_tunnels_of_routes);
 	tcase_add_test(t, env_refuses_ipvs);
 	tcase_add_test(t, env_neighbour_proxy);
+	tcase_add_test(t, packet_sockets_are_seen);
 	tcase_add_test(t, vlan_tags_beside_the_frame);
 	tcase_add_test(t, watch_wakes);
 	tcase_add_test(t, probe_and_profile);
