@@ -133,6 +133,18 @@ static bool is_nfnetlink(int fd)
 	       !getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) && protocol == NETLINK_NETFILTER;
 }
 
+/* The most that the socket takes at once (netlink_sendmsg), once it may have as much as anybody may ask for. */
+static size_t room_of(int fd)
+{
+	int most = 1 << 24, have = 0;
+	socklen_t len = sizeof(have);
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &most, sizeof(most));
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &have, &len) || have < (int)PIECE)
+		return PIECE;
+	return (size_t)have - 32;
+}
+
 static int send_pieces(int fd, const struct sb_piece *p, uint32_t n)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
@@ -150,12 +162,11 @@ static bool send_instead(struct run *r, const uint8_t *data, size_t len)
 	uint32_t n;
 	int fd, err;
 
-	if (!sb_batch_split(r->a, data, len, PIECE, &p, &n))
-		return false;
 	fd = (int)syscall(SYS_pidfd_getfd, r->pidfd, (int)r->req->data.args[0], 0);
 	if (fd < 0)
 		return false;
-	if (!is_nfnetlink(fd)) {
+	if (!is_nfnetlink(fd) || (!sb_batch_split(r->a, data, len, PIECE, &p, &n) &&
+				  !sb_batch_split(r->a, data, len, room_of(fd), &p, &n))) {
 		close(fd);
 		return false;
 	}

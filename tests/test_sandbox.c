@@ -344,6 +344,22 @@ START_TEST(many_rules_for_a_user)
 }
 END_TEST
 
+/* A set without a name cannot be cut: it needs a socket that takes it whole. */
+START_TEST(large_set_for_a_user)
+{
+	struct strbuf b = { .arena = arena };
+	struct fe_capture c;
+
+	strbuf_add(&b, "table ip t {\n\tchain c {\n\t\tip saddr { 10.0.0.1");
+	for (int i = 1; i < 4000; i++)
+		strbuf_add(&b, ", 10.%d.%d.1", i / 256, i % 256);
+	strbuf_add(&b, " } drop\n\t}\n}\n");
+	become_user();
+	get_ok(FE_TEXT_NFT, NULL, b.s, &c);
+	ck_assert_uint_eq(n_rules(&c), 1);
+}
+END_TEST
+
 START_TEST(many_rules_for_the_caller)
 {
 	struct fe_capture c;
@@ -494,6 +510,7 @@ static TCase *live_tests(void)
 	tcase_add_checked_fixture(live, setup, teardown);
 	tcase_set_timeout(live, 120);
 	tcase_add_loop_test(live, many_rules_for_a_user, 0, 3);
+	tcase_add_test(live, large_set_for_a_user);
 	tcase_add_loop_test(live, many_rules_for_the_caller, 0, 3);
 	tcase_add_loop_test(live, indices_are_the_callers, 0, 2);
 	tcase_add_test(live, other_devices_step_aside);
