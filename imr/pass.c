@@ -82,12 +82,13 @@ uint8_t facts_l3(const struct imr_chain *c, const struct facts *f)
 	return hook_facts(c) & HF_L3 ? f->l3 : 0;
 }
 
-/* The hooks of one family see whole headers of it. */
+/* The hooks of one family see whole headers of it. A rule that asks for both has one name for its bytes in any order. */
 static void know_l3(struct facts *f, const struct imr_chain *c, uint8_t l3)
 {
 	const uint16_t least = l3 == FAM_IP6 ? imr_hooks[HOOK_IP6_INPUT].nh_min : imr_hooks[HOOK_IP_INPUT].nh_min;
 
-	f->l3 = l3;
+	if (!f->l3 || l3 < f->l3)
+		f->l3 = l3;
 	if (hook_facts(c) & HF_L3 && f->avail[B_NH] < least)
 		f->avail[B_NH] = least;
 }
@@ -146,8 +147,9 @@ void facts_learn(struct facts *f, const struct imr_chain *c, const struct imr_in
 	s = pset_of(test);
 	s.inv ^= !passed;
 	switch (field_of(ld, f)) {
-	case F_META_NFPROTO:
-		learn_l3(f, c, &s, FAM_IP, FAM_IP6);
+	case F_META_NFPROTO:	/* a netdev hook's is its own */
+		if (imr_hooks[c->hook].family != FAM_NETDEV)
+			learn_l3(f, c, &s, FAM_IP, FAM_IP6);
 		break;
 	case F_META_PROTOCOL:
 		learn_l3(f, c, &s, 0x0800, 0x86dd);
