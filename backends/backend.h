@@ -91,6 +91,11 @@ bool be_compile(const struct imr *imr, const struct target *t, const struct caps
 
 /* asm.c: text that llvm-mc (-arch=bpf) accepts, rules as comments. */
 void be_asm_print(struct strbuf *out, const struct be_prog *p);
+/* cbpf.c: a placed chain of a netdev hook as filters for cls_bpf (direct action), and a small one of an L3 hook as a
+ * program for xt_bpf, which returns 1 to drop. cbpf_print.c: in bpf_asm's form, rules as comments. */
+bool be_cbpf_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret);
+bool be_xt_bpf_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret);
+void be_cbpf_print(struct strbuf *out, const struct be_prog *p);
 /* Equal: instruction words, map definitions and contents. */
 bool be_prog_same(const struct be_prog *a, const struct be_prog *b);
 

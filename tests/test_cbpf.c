@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The classic BPF backend against the reference: random programs meet packets made to lie on boundaries, and every
+ * verdict must be what imr_run says. No program may load past a packet's end, which would accept the packet. A failure
+ * prints its seed, which FWJIT_SEED repeats.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cbpf_run.h"
+#include "xdp_gen.h"
+
+#define N_PACKETS	220
+#define N_PROGRAMS	150
+
+static struct arena *arena;
+static struct diags diags;
+static struct xdp_gen gen;
+static const struct be_opts opts = { .dev = "v0", .ifindex = XDP_IFINDEX, .mac = XDP_MAC };
+
+static const char *text_of(const struct imr *imr)
+{
+	struct strbuf out = { .arena = arena };
+
+	imr_print(&out, imr);
+	return out.s;
+}
+
+static const char *asm_of(const struct be_prog *p)
+{
+	struct strbuf out = { .arena = arena };
+
+	be_cbpf_print(&out, p);
+	return out.len > 60000 ? "" : out.s;
+}
+
+static const char *hex_of(const struct xdp_packet *p)
+{
+	struct strbuf out = { .arena = arena };
+
+	for (uint32_t i = 0; i < p->len; i++)
+		strbuf_add(&out, "%02x", p->frame[i]);
+	return out.s;
+}
+
+/* ------------------------------------------------------------------ one packet */
+
+static struct imr_pkt pkt_of(const struct xdp_packet *p, enum imr_hook hook)
+{
+	struct imr_pkt pkt = { .frame = p->frame, .len = p->len, .mark = p->len & 1 };
+
+	memcpy(pkt.mac, opts.mac, 6);
+	if (hook == HOOK_NETDEV_EGRESS) {
+		pkt.oif = opts.ifindex;
+		memcpy(pkt.oifname, opts.dev, sizeof(opts.dev));
+	} else if (hook == HOOK_NETDEV_INGRESS) {
+		pkt.iif = opts.ifindex;
+		memcpy(pkt.iifname, opts.dev, sizeof(opts.dev));
+	}
+	return pkt;
+}
+
+/* Extension headers of an IPv6 packet: with more than a program follows it may drop what the rules would not. */
+static uint32_t n_headers(const struct imr_view *v, const struct imr_pkt *p)
+{
+	uint32_t at = v->nh + 40, n = 0;
+	uint8_t next;
+
+	if (v->protocol != 0x86dd || v->nh + 40 > v->end)
+		return 0;
+	next = p->frame[v->nh + 6];
+	for (; next == 0 || next == 43 || next == 44 || next == 51 || next == 60; n++) {
+		if (at + 2 > v->end)
+			break;
+		at += next == 44 ? 8 : next == 51 ? (p->frame[at + 1] + 2) * 4 : (p->frame[at + 1] + 1) * 8;
+		next = at < v->end ? p->frame[at] : 59;
+	}
+	return n;
+}
+
+static bool drops(const struct be_prog *prog, struct cbpf_skb *skb, bool xt)
+{
+	uint32_t ret = 0;
+
+	for (uint32_t n = 0; n < prog->n_filter; n++) {
+		ret = cbpf_run(&prog->filter[n], skb);
+		if (xt)
+			return ret != 0;
+		if (ret != UINT32_MAX)
+			break;
+	}
+	return ret == 2;
+}
+
+/* True: the packet reached the hook. */
+static bool one_packet(const struct imr *imr, const struct be_prog *prog, const struct xdp_packet *p)
+{
+	static uint8_t buf[XDP_FRAME_MAX];
+	enum imr_hook hook = imr->chain[0].hook;
+	struct imr_pkt pkt = pkt_of(p, hook);
+	struct imr_result res;
+	struct imr_view view;
+	struct cbpf_skb skb;
+	bool want, got;
+
+	imr_view(&view, &pkt, hook, &imr->profile);
+	if (!cbpf_skb_make(&skb, buf, &view, &pkt, hook))
+		return false;
+	imr_run(&res, imr, 0, &pkt, NULL);
+	want = res.verdict == V_DROP;
+	got = drops(prog, &skb, imr_hooks[hook].facts & HF_L3);
+	ck_assert_msg(!skb.wild, "a load past the end\n%s\n%s\n%s", hex_of(p), text_of(imr), asm_of(prog));
+	if (got && !want && n_headers(&view, &pkt) > CB_STEPS)
+		return true;
+	ck_assert_msg(got == want, "rule %u: reference says %s, program %s\n%s\n%s\n%s", res.at.number,
+		      want ? "drop" : "accept", got ? "drop" : "accept", hex_of(p), text_of(imr), asm_of(prog));
+	return true;
+}
+
+static void check_program(const struct be_prog *p)
+{
+	for (uint32_t n = 0; n < p->n_filter; n++)
+		ck_assert_msg(!cbpf_check(&p->filter[n]), "filter %u: %s\n%s", n, cbpf_check(&p->filter[n]), asm_of(p));
+}
+
+static struct be_prog compile(const struct imr *imr)
+{
+	struct caps caps = { 0 };
+	struct be_prog p;
+	bool ok = be_cbpf_compile(imr, &caps, &opts, &p);
+
+	ck_assert_msg(ok, "%s\n%s", diags.n ? diags.d[diags.n - 1].message : "?", text_of(imr));
+	check_program(&p);
+	return p;
+}
+
+/* ------------------------------------------------------------------ random programs */
+
+/* What a classic program refuses becomes something else, and what the IMR does not have, too. */
+static void tame(struct imr_insn *i, uint32_t n)
+{
+	for (; n--; i++) {
+		if (i->op == OP_NEED && !i->len)
+			i->len = 1;
+		if (i->op == OP_LD && i->field == F_META_OIF)
+			i->field = F_META_MARK;
+		if (i->op == OP_TCPOPT) {
+			i->op = OP_LD;
+			i->field = i->imm % 2 ? F_TX_PROTO : F_TH_PROTO;
+			i->imm = 0;
+			i->base = 0;
+		}
+	}
+}
+
+static struct imr *any_program(enum imr_hook hook, const struct xdp_packet *p, uint32_t n)
+{
+	struct imr *imr = xdp_program_any(&gen, hook, p, n);
+
+	for (uint32_t r = 0; r < imr->chain[0].n; r++)
+		tame(imr->chain[0].rule[r].insn, imr->chain[0].rule[r].n);
+	return imr;
+}
+
+static void random_hook(enum imr_hook hook, bool optimised)
+{
+	static struct xdp_packet p[N_PACKETS];
+	const char *given = getenv("FWJIT_SEED"), *count = getenv("FWJIT_PROGRAMS");
+	uint64_t seed = given ? strtoull(given, NULL, 0) : 0x9e3779b97f4a7c15ull;
+	int n = count ? atoi(count) : N_PROGRAMS, pairs = 0, seen = 0;
+
+	for (int i = 0; i < n; i++, seed += 0x9e3779b9) {
+		struct arena *a = arena;
+		struct be_prog prog;
+		struct imr *imr;
+
+		arena = arena_new();
+		diags = (struct diags){ .arena = arena };
+		gen = (struct xdp_gen){ .arena = arena, .diags = &diags, .rng = seed | 1 };
+		for (uint32_t k = 0; k < N_PACKETS; k++)
+			xdp_packet_any(&gen, &p[k], hook == HOOK_NETDEV_INGRESS);
+		imr = any_program(hook, p, N_PACKETS);
+		if (optimised && !imr_check(imr, "the generator"))
+			ck_assert_msg(imr_optimise(imr, NULL), "%s\n%s", diags.d[diags.n - 1].message, text_of(imr));
+		if (getenv("FWJIT_SEED"))
+			printf("%s seed %#llx\n", imr_hooks[hook].name, (unsigned long long)seed);
+		prog = compile(imr);
+		for (uint32_t k = 0; k < N_PACKETS; k++, pairs++)
+			seen += one_packet(imr, &prog, &p[k]);
+		arena_free(arena);
+		arena = gen.arena = a;
+	}
+	printf("%s%s: %d programs, %d pairs, %d of them seen there, seeds up to %#llx\n", imr_hooks[hook].name,
+	       optimised ? " optimised" : "", n, pairs, seen, (unsigned long long)seed);
+}
+
+START_TEST(test_random)
+{
+	random_hook(HOOK_NETDEV_INGRESS, false);
+	random_hook(HOOK_NETDEV_INGRESS, true);
+	random_hook(HOOK_NETDEV_EGRESS, false);
+	random_hook(HOOK_NETDEV_EGRESS, true);
+}
+END_TEST
+
+static void setup(void)
+{
+	arena = arena_new();
+	diags = (struct diags){ .arena = arena };
+	gen = (struct xdp_gen){ .arena = arena, .diags = &diags, .rng = 1 };
+}
+
+static void teardown(void)
+{
+	arena_free(arena);
+}
+
+int main(void)
+{
+	Suite *s = suite_create("cbpf");
+	TCase *tc = tcase_create("cbpf");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 240);
+	suite_add_tcase(s, tc);
+	tcase_add_test(tc, test_random);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
