@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "priv.h"
+#include "uapi.h"
 
 void ld_closep(int *fd)
 {
@@ -70,6 +72,21 @@ int ld_prog_id(int fd, uint32_t *ret_id, char *ret_name)
 	if (ret_name)
 		memcpy(ret_name, info.name, BPF_OBJ_NAME_LEN);
 	return 0;
+}
+
+int ld_link_create(const struct uapi_link_create *how)
+{
+	int fd = syscall(SYS_bpf, BPF_LINK_CREATE, how, sizeof(*how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+int ld_link_info(int link_fd, struct uapi_link_info *ret)
+{
+	uint32_t len = sizeof(*ret);
+
+	*ret = (struct uapi_link_info){ 0 };
+	return bpf_obj_get_info_by_fd(link_fd, ret, &len) < 0 ? -errno : 0;
 }
 
 static bool is_percpu(uint32_t type)

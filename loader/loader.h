@@ -68,42 +68,62 @@ void ld_lines_free(struct ld_lines *l);
 /* run.c: one packet through a loaded program (BPF_PROG_TEST_RUN). Returns its return code or -errno. */
 int ld_test_run(int prog_fd, const void *frame, uint32_t len, uint32_t ifindex);
 
+/* Where a program runs. What a kind does not need is not read. */
+enum ld_kind { LD_XDP, LD_TC, LD_NETFILTER, LD_CGROUP, LD_CBPF };	/* ORDER LD_KIND */
+#define LD_PATH 192
+struct ld_where {
+	enum ld_kind kind;
+	char dev[16];		/* XDP, TC, CBPF */
+	uint32_t ifindex;	/* found by dev when attaching; in a state 0 where the device is not there any more */
+	bool egress;		/* TC, CGROUP, CBPF */
+	bool generic;		/* XDP: in the stack; TC: as a cls_bpf filter, also where the kernel has tcx */
+	bool fail_open;		/* NETFILTER: packets pass where the dispatcher finds no program; else they are dropped */
+	uint8_t pf;		/* NETFILTER: NFPROTO_IPV4 or NFPROTO_IPV6 */
+	uint32_t hooknum;	/* NF_INET_ */
+	int32_t prio, prio_min;	/* where taken, the next below down to prio_min, 16 at most; prio_min > prio: none */
+	char cgroup[LD_PATH];	/* CGROUP: a directory of cgroup v2 */
+};
+
 /*
- * attach.c, state.c: our programs on the machine, pinned under <bpffs>/fwjit/<netns inode>/<id>/: the link, and
- * beside it one directory a program, named by the program's id, with its maps and the state (a frozen array map).
- * The directory whose name is the id of the program that the link runs is the truth: changing the link is the
- * commit. docs/LOADER.md.
+ * attach.c, state.c, and one file a kind: our programs on the machine, pinned under <bpffs>/fwjit/<netns inode>/<id>/:
+ * the link, and beside it one directory a program, named by the program's id, with its maps and the state (a frozen
+ * array map). The directory whose name is the id of the program that the kernel runs there is the truth: changing that
+ * is the commit. Classic filters have neither: clsact.c. docs/LOADER.md.
  */
 struct ld_state {		/* one attachment */
-	char id[64];		/* "xdp-v0" */
+	char id[64];		/* "xdp-v0", "tc-v0-egress", "nf-ip-input-0", "cgroup-4711-ingress", "cbpf-v0-ingress" */
 	char target[16];
-	char dev[16];		/* its name when it was attached */
-	uint32_t ifindex, prog_id;
-	bool native;
-	bool gone;		/* the device is not there any more, or no longer runs the program */
+	struct ld_where where;
+	uint32_t prog_id;	/* CBPF: the generation of its filters */
+	int32_t prio;		/* NETFILTER: what it got; where.prio is what was asked for */
+	bool gone;		/* its device or cgroup is not there any more, or no longer runs the program */
 	uint32_t n_slot;	/* counters */
 	const char *meta;	/* what main stored with it, opaque to the loader */
 	size_t meta_len;
 };
-/* Attaches, or replaces our own program there in one step. -EBUSY where somebody else's program is on the device,
- * -EPERM where the caller may not; nothing has changed then. */
-int ld_xdp_attach(struct arena *a, struct diags *ds, const struct ld_prog *prog, const char *dev, bool generic,
-		  const void *meta, size_t meta_len);
-/* The same, where counters live on: slot i starts with what slot carry[i] of the replaced program had counted when its
- * last packet was through; UINT32_MAX: with zero. n_carry is the new program's number of slots. */
-int ld_xdp_replace(struct arena *a, struct diags *ds, const struct ld_prog *prog, const char *dev, bool generic,
-		   const void *meta, size_t meta_len, const uint32_t *carry, uint32_t n_carry);
-/* Several devices, all or none: where one cannot be attached, the others are as they were. */
+/* Several at once, all or none: where one cannot be attached, the others are as they were. What is ours there is replaced
+ * in one step. -EBUSY where somebody else's program is in the way, -EPERM where the caller may not. Programs of others
+ * that run beside ours are named in notes. */
 struct ld_attach {
-	const struct ld_prog *prog;
-	const char *dev;
-	bool generic;
+	const struct ld_prog *prog;		/* NULL for CBPF */
+	uint32_t n_filter;			/* CBPF: evaluated in this order; the last decides every packet */
+	const struct be_filter *filter;
+	struct ld_where where;
 	const void *meta;
 	size_t meta_len;
-	const uint32_t *carry;	/* as above, or NULL */
+	/* Counters that live on: slot i starts with what slot carry[i] of the replaced program had counted when its last
+	 * packet was through; UINT32_MAX: with zero. NULL: all with zero. n_carry is the new program's number of slots. */
+	const uint32_t *carry;
 	uint32_t n_carry;
 };
-int ld_xdp_attach_all(struct diags *ds, const struct ld_attach *what, uint32_t n);
+int ld_attach_all(struct diags *ds, const struct ld_attach *what, uint32_t n);
+/* The id that an attachment there has or would have. -EINVAL or another error where there is no such place. */
+int ld_where_id(const struct ld_where *w, char ret[64]);
+/* One XDP program. */
+int ld_xdp_attach(struct arena *a, struct diags *ds, const struct ld_prog *prog, const char *dev, bool generic,
+		  const void *meta, size_t meta_len);
+int ld_xdp_replace(struct arena *a, struct diags *ds, const struct ld_prog *prog, const char *dev, bool generic,
+		   const void *meta, size_t meta_len, const uint32_t *carry, uint32_t n_carry);
 /* Removes what fwjit attached under this id, also where its device is gone. -ENOENT: there is no such attachment. */
 int ld_detach(struct diags *ds, const char *id);
 /* The attachments of this network namespace; none where there is no BPF file system. */

@@ -12,7 +12,8 @@
 
 #include "loader.h"
 
-#define LD_PATH 192
+struct uapi_link_create;
+struct uapi_link_info;
 
 /* ns.c */
 bool ld_init_userns(void);
@@ -96,22 +97,138 @@ char **ld_dir_names(const char *path);	/* NULL-terminated, to be freed by ld_nam
 void ld_names_freep(char ***names);
 #define _cleanup_names_ __attribute__((cleanup(ld_names_freep)))
 
+/* bpf.c: bpf(2) where libbpf is older than the kernel. A descriptor or 0, or -errno. */
+int ld_link_create(const struct uapi_link_create *how);
+int ld_link_info(int link_fd, struct uapi_link_info *ret);
+
 /* state.c: one attachment, opened. */
+struct ld_hook;
 struct ld_att {
+	const struct ld_hook *hook;
 	int link_fd, prog_fd;
-	uint32_t ifindex, prog_id;	/* as the link says: ifindex 0, its device is gone */
-	char dir[LD_PATH];		/* of the id */
-	char gen[LD_PATH + 16];		/* of the program that the link runs */
+	bool alive;		/* as the link says: its device or cgroup is there */
+	uint32_t ifindex;	/* of that device */
+	int32_t prio;		/* NETFILTER */
+	uint32_t prog_id;
+	char dir[LD_PATH];	/* of the id */
+	char gen[LD_PATH + 16];	/* of the program that the kernel runs there */
 };
 int ld_att_open(const struct ld_root *r, const char *id, struct ld_att *ret);
 void ld_att_close(struct ld_att *att);
 #define _cleanup_att_ __attribute__((cleanup(ld_att_close)))
 int ld_pin_get(const char *dir, const char *name);
 int ld_pin_put(const char *dir, const char *name, int fd);
-/* Makes and fills the map that holds the state. st->meta is stored with it. */
+void ld_pin_drop(const char *dir, const char *name);
+/* What is stored of a state, st->meta with it: malloc'ed, padded to whole steps of *step bytes. */
+uint8_t *ld_state_bytes(const struct ld_state *st, uint32_t n_slot, size_t *ret_len, size_t *ret_step);
+int ld_state_parse(const uint8_t *bytes, size_t len, struct ld_state *ret);	/* meta stays in bytes */
+/* The same as a map. */
 int ld_state_make(const struct ld_state *st, uint32_t n_slot);
+int ld_state_read(struct arena *a, const char *gen, struct ld_state *ret);
 /* With carried-over base: counters summed over CPUs. */
 int ld_att_counters(const struct ld_att *att, struct be_counter *ret, uint32_t n);
-int ld_state_get(struct arena *a, const struct ld_att *att, struct ld_state *ret);
+
+/* attach.c: one attachment under way. */
+struct ld_job {
+	struct diags *ds;
+	const struct ld_attach *what;
+	const struct ld_hook *hook;
+	const struct ld_root *root;	/* of pinned kinds */
+	int run_fd;			/* of others: ld_run_lock, or its -errno */
+	const char *name;		/* what is attached to, for messages */
+	struct ld_link link;		/* XDP, TC, CBPF */
+	int fd;				/* CGROUP: the directory; NETFILTER: the program array */
+	struct ld_classic *classic;	/* CBPF */
+	struct ld_state st;
+	uint32_t n_carry, n_slot;
+	int old_err;			/* of opening old */
+	struct ld_att old;
+	bool replace;			/* old is ours and alive */
+	bool done;			/* committed */
+	char dir[LD_PATH], gen[LD_PATH + 16];
+	int base_fd;
+};
+
+/*
+ * hook.c: one row a kind, one file a row. Steps that a row leaves out are not there for its kind; all return 0 or
+ * -errno. A step that adds no diagnostic itself is explained by attach.c.
+ */
+struct ld_hook {
+	const char *name;	/* ids begin with it and a dash */
+	const char *target;
+	bool pinned;		/* what it runs is pinned, and so is its state */
+	uint32_t link_type;	/* of the link that is pinned */
+	int (*id)(const struct ld_where *w, char *ret, size_t size);
+	int (*find)(struct ld_job *j);		/* the place, its names and numbers; j->name */
+	int (*look)(struct ld_job *j);		/* who is there; j->replace. Refuses in its own words */
+	int (*prepare)(struct ld_job *j);	/* beside what is there, after the program is pinned */
+	int (*create)(struct ld_job *j);	/* the commit, where nothing of ours is there */
+	int (*replace)(struct ld_job *j);	/* the commit, else */
+	int (*restore)(struct ld_job *j);	/* takes replace back */
+	int (*explain)(struct ld_job *j, int err);	/* says why the commit failed; 0: it has no words of its own */
+	int (*facts)(struct ld_att *att, const struct uapi_link_info *info);
+	int (*unlinked)(struct ld_att *att);	/* an attachment without a link: prog_id; -ENOENT: it is none */
+	int (*detach)(struct ld_att *att);	/* of such a one */
+	bool (*gone)(const struct ld_state *st);	/* what the link does not say */
+	/* Kinds that are not pinned */
+	void (*undo)(struct ld_job *j);
+	void (*finish)(struct ld_job *j);	/* all are committed */
+	void (*close)(struct ld_job *j);
+	int (*list)(struct arena *a, struct diags *ds, struct ld_state **ret, uint32_t *ret_n);
+	int (*remove)(const char *id);
+};
+extern const struct ld_hook *const ld_hooks[];	/* by enum ld_kind; ends with NULL */
+const struct ld_hook *ld_hook_of(const char *id);	/* NULL: of none */
+/* What several rows share. */
+int ld_id_dev(const char *name, const struct ld_where *w, const char *way, char *ret, size_t size);
+const char *ld_way(const struct ld_where *w);	/* "ingress", "egress" */
+int ld_find_dev(struct ld_job *j);
+int ld_look_link(struct ld_job *j);	/* j->replace, or -EBUSY where old is on another device */
+int ld_job_pin_link(struct ld_job *j, int fd);
+int ld_update_link(struct ld_job *j);
+int ld_restore_link(struct ld_job *j);
+void ld_name_others(struct ld_job *j, int target, uint32_t attach_type);	/* notes */
+extern const struct ld_hook ld_hook_xdp, ld_hook_tc, ld_hook_nf, ld_hook_cgroup, ld_hook_cbpf;
+
+/* dispatch.c: a program that runs the one in slot 0 of an array, and its verdict if there is none. Descriptors. */
+struct ld_dispatch { struct ld_prog prog; int slots_fd; };
+int ld_dispatch_make(struct diags *ds, uint32_t type, uint32_t attach_type, uint32_t otherwise, struct ld_dispatch *ret);
+int ld_dispatch_set(int slots_fd, int prog_fd);
+/* Of pins that ld_dispatch_pin made, if dispatch_id is the dispatcher's: the program in the slot. */
+int ld_dispatch_pin(const char *dir, const struct ld_dispatch *d);
+int ld_dispatch_get(const char *dir, uint32_t dispatch_id, uint32_t *ret_prog_id);
+
+/* tcfilter.c: clsact and cls_bpf filters over netlink. */
+struct ld_filter {
+	uint32_t prio, handle;	/* handle 0: a priority of filters of another kind */
+	bool bpf;
+	uint32_t prog_id;	/* eBPF */
+	char name[32];		/* eBPF only: the kernel keeps none of classic ones */
+	uint32_t n;		/* classic */
+	struct sock_filter *insn;
+};
+struct ld_filters {
+	uint32_t n;
+	struct ld_filter *f;	/* in the order of evaluation */
+};
+int ld_tc_dump(struct ld_nl *nl, uint32_t ifindex, bool egress, struct ld_filters *ret);	/* none: no qdisc either */
+void ld_tc_free(struct ld_filters *f);
+#define _cleanup_filters_ __attribute__((cleanup(ld_tc_free)))
+/* Direct action. prog_fd -1: classic. With replace, atomically in the place of the one of that priority and handle. */
+int ld_tc_add(struct ld_nl *nl, uint32_t ifindex, bool egress, const struct ld_filter *f, int prog_fd, bool replace);
+/* One filter, or with handle 0 the whole priority, atomically. */
+int ld_tc_del(struct ld_nl *nl, uint32_t ifindex, bool egress, uint32_t prio, uint32_t handle);
+int ld_tc_qdisc(struct ld_nl *nl, uint32_t ifindex);	/* clsact is there; made, and that remembered, where it is not */
+void ld_tc_qdisc_put(struct ld_nl *nl, uint32_t ifindex);	/* goes if it was made here and nothing is on it */
+/* Calls fn for each device that has clsact or an ingress qdisc. */
+int ld_tc_each(struct ld_nl *nl, int (*fn)(uint32_t ifindex, void *data), void *data);
+
+/* rundir.c: files that live until the next boot, of the caller's own. A descriptor; -ENOENT where such a caller has no
+ * such place, or nothing was made in it. */
+int ld_run_top(bool make);	/* <run>/fwjit */
+int ld_run_dir(bool make);	/* in it, of this network namespace */
+int ld_run_lock(bool write);	/* the same, made to write, and locked */
+int ld_run_write(int dir, const char *name, const void *bytes, size_t len);
+uint8_t *ld_run_read(int dir, const char *name, size_t *ret_len);	/* malloc'ed; NULL: there is none */
 
 #endif

@@ -239,15 +239,6 @@ static void to_text(const struct imr_profile *p, char *ret, size_t size)
 #include "profile.def"
 }
 
-/* The caller's own directory for such files, made where need be; a descriptor or -errno. */
-static int cache_dir(void)
-{
-	const char *base = geteuid() == 0 && ld_init_userns() ? "/run" : getenv("XDG_RUNTIME_DIR");
-	_cleanup_close_ int up = base && *base == '/' ? open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-	return up < 0 ? -ENOENT : ld_dir_open(up, "fwjit", true);
-}
-
 /* Each bit is looked for at its line, then the whole must be what would be written for these bits. */
 static bool from_text(const char *text, struct imr_profile *ret)
 {
@@ -291,7 +282,7 @@ static void cache_put(int dir, const struct imr_profile *p)
 
 int ld_profile(struct imr_profile *ret)
 {
-	_cleanup_close_ int dir = cache_dir();
+	_cleanup_close_ int dir = ld_run_top(true);
 	int err;
 
 	if (dir >= 0 && cache_get(dir, ret))

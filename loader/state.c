@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What is attached, read back from the pins themselves. A directory of pins is believed only where the kernel agrees:
- * its link is an XDP link, and the directory that is named by the link's program holds that very program. What main
- * stored with it is the content of a frozen array map, so it lives exactly as long as the program it describes.
+ * its link is of the kind that the name says, and the directory that is named by the program it runs holds that very
+ * program. What main stored with it is the content of a frozen array map, so it lives exactly as long as the program it
+ * describes. Kinds that are not pinned list themselves.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,19 +13,24 @@
 #include <bpf/bpf.h>
 
 #include "priv.h"
+#include "uapi.h"
 
 #define CHUNK 65536U
-#define MAGIC "fwjit state 1\n"
+#define MAGIC "fwjit state 2\n"
 
-struct head {			/* the first bytes of the state map */
+struct head {			/* the first bytes of a state */
 	char magic[16];
 	char id[64];
-	char target[16];
-	char dev[16];
-	uint32_t native, n_slot;
+	uint32_t kind, n_slot;
 	uint64_t meta_len;
+	uint32_t ifindex, hooknum;
+	int32_t prio, prio_min;
+	uint8_t egress, generic, fail_open, pf;
+	char dev[16];
+	char cgroup[LD_PATH];
+	uint32_t reserved[7];
 };
-_Static_assert(sizeof(struct head) == 128, "the state's head is part of what is pinned");
+_Static_assert(sizeof(struct head) == 352, "the state's head is part of what is pinned");
 
 int ld_pin_get(const char *dir, const char *name)
 {
@@ -46,26 +52,55 @@ int ld_pin_put(const char *dir, const char *name, int fd)
 	return bpf_obj_pin(fd, path) < 0 ? -errno : 0;
 }
 
+void ld_pin_drop(const char *dir, const char *name)
+{
+	char path[LD_PATH * 2];
+
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path))
+		unlink(path);
+}
+
+static void head_of(const struct ld_state *st, uint32_t n_slot, struct head *ret)
+{
+	const struct ld_where *w = &st->where;
+
+	*ret = (struct head){
+		.magic = MAGIC, .kind = w->kind, .n_slot = n_slot, .meta_len = st->meta_len, .ifindex = w->ifindex,
+		.hooknum = w->hooknum, .prio = w->prio, .prio_min = w->prio_min, .egress = w->egress, .generic = w->generic,
+		.fail_open = w->fail_open, .pf = w->pf,
+	};
+	memcpy(ret->id, st->id, sizeof(ret->id));
+	memcpy(ret->dev, w->dev, sizeof(ret->dev));
+	memcpy(ret->cgroup, w->cgroup, sizeof(ret->cgroup));
+}
+
+uint8_t *ld_state_bytes(const struct ld_state *st, uint32_t n_slot, size_t *ret_len, size_t *ret_step)
+{
+	size_t len = sizeof(struct head) + st->meta_len, step = len < CHUNK ? (len + 7) & ~7U : CHUNK;
+	size_t n = (len + step - 1) / step;
+	uint8_t *bytes = calloc(n, step);
+
+	if (!bytes)
+		return NULL;
+	head_of(st, n_slot, (struct head *)bytes);
+	if (st->meta_len)
+		memcpy(bytes + sizeof(struct head), st->meta, st->meta_len);
+	*ret_len = n * step;
+	*ret_step = step;
+	return bytes;
+}
+
 int ld_state_make(const struct ld_state *st, uint32_t n_slot)
 {
-	size_t len = sizeof(struct head) + st->meta_len, chunk = len < CHUNK ? (len + 7) & ~7U : CHUNK;
-	size_t n = (len + chunk - 1) / chunk;
-	_cleanup_free_ uint8_t *bytes = calloc(n, chunk);
-	struct be_map m = {
-		.name = "fwjit_state", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = chunk,
-		.max_entries = n, .n_value = n, .value = bytes,
-	};
-	struct head *h = (struct head *)bytes;
+	size_t len, step;
+	_cleanup_free_ uint8_t *bytes = ld_state_bytes(st, n_slot, &len, &step);
+	struct be_map m = { .name = "fwjit_state", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value = bytes };
 	int fd, err;
 
 	if (!bytes)
 		return -ENOMEM;
-	*h = (struct head){ .magic = MAGIC, .native = st->native, .n_slot = n_slot, .meta_len = st->meta_len };
-	memcpy(h->id, st->id, sizeof(h->id));
-	memcpy(h->target, st->target, sizeof(h->target));
-	memcpy(h->dev, st->dev, sizeof(h->dev));
-	if (st->meta_len)
-		memcpy(bytes + sizeof(*h), st->meta, st->meta_len);
+	m.value_size = step;
+	m.n_value = m.max_entries = len / step;
 	fd = ld_map_create(&m);
 	if (fd < 0)
 		return fd;
@@ -79,50 +114,59 @@ int ld_state_make(const struct ld_state *st, uint32_t n_slot)
 
 static bool head_ok(const struct head *h, size_t len)
 {
-	return !memcmp(h->magic, MAGIC, sizeof(MAGIC)) && h->meta_len <= len - sizeof(*h) &&
-	       !h->id[sizeof(h->id) - 1] && !h->target[sizeof(h->target) - 1] && !h->dev[sizeof(h->dev) - 1];
+	return len >= sizeof(*h) && !memcmp(h->magic, MAGIC, sizeof(MAGIC)) && h->meta_len <= len - sizeof(*h) &&
+	       h->kind <= LD_CBPF && !h->id[sizeof(h->id) - 1] && !h->dev[sizeof(h->dev) - 1] &&
+	       !h->cgroup[sizeof(h->cgroup) - 1];
 }
 
-int ld_state_get(struct arena *a, const struct ld_att *att, struct ld_state *ret)
+int ld_state_parse(const uint8_t *bytes, size_t len, struct ld_state *ret)
 {
-	_cleanup_close_ int fd = ld_pin_get(att->gen, "state");
+	const struct head *h = (const struct head *)bytes;
+
+	if (!head_ok(h, len))
+		return -EBADMSG;
+	*ret = (struct ld_state){
+		.n_slot = h->n_slot, .meta = (const char *)bytes + sizeof(*h), .meta_len = h->meta_len,
+		.where = {
+			.kind = h->kind, .ifindex = h->ifindex, .hooknum = h->hooknum, .prio = h->prio,
+			.prio_min = h->prio_min, .egress = h->egress, .generic = h->generic, .fail_open = h->fail_open,
+			.pf = h->pf,
+		},
+	};
+	memcpy(ret->id, h->id, sizeof(ret->id));
+	memcpy(ret->where.dev, h->dev, sizeof(ret->where.dev));
+	memcpy(ret->where.cgroup, h->cgroup, sizeof(ret->where.cgroup));
+	snprintf(ret->target, sizeof(ret->target), "%s", ld_hooks[h->kind]->target);
+	return 0;
+}
+
+int ld_state_read(struct arena *a, const char *gen, struct ld_state *ret)
+{
+	_cleanup_close_ int fd = ld_pin_get(gen, "state");
 	struct ld_map_shape m;
-	struct head *h;
 	uint8_t *bytes;
+	size_t len;
 	int err = fd < 0 ? fd : ld_map_shape(fd, &m);
 
 	if (err)
 		return err;
-	if (m.type != BPF_MAP_TYPE_ARRAY || (size_t)m.value_size * m.max_entries < sizeof(*h))
+	if (m.type != BPF_MAP_TYPE_ARRAY)
 		return -EBADMSG;
-	bytes = arena_alloc(a, (size_t)m.value_size * m.max_entries + 8);
+	len = (size_t)m.value_size * m.max_entries;
+	bytes = arena_alloc(a, len + 8);
 	for (uint32_t i = 0; i < m.max_entries && !err; i++)
 		err = ld_map_lookup(fd, &i, bytes + (size_t)i * m.value_size);
-	h = (struct head *)bytes;
-	if (err || !head_ok(h, (size_t)m.value_size * m.max_entries))
-		return err ? err : -EBADMSG;
-	*ret = (struct ld_state){
-		.ifindex = att->ifindex, .prog_id = att->prog_id, .native = h->native, .n_slot = h->n_slot,
-		.meta = (const char *)bytes + sizeof(*h), .meta_len = h->meta_len,
-	};
-	memcpy(ret->id, h->id, sizeof(ret->id));
-	memcpy(ret->target, h->target, sizeof(ret->target));
-	memcpy(ret->dev, h->dev, sizeof(ret->dev));
-	return 0;
+	return err ? err : ld_state_parse(bytes, len, ret);
 }
 
 static int link_facts(struct ld_att *att)
 {
-	struct bpf_link_info info = { 0 };
-	uint32_t len = sizeof(info);
+	struct uapi_link_info info;
+	int err = ld_link_info(att->link_fd, &info);
 
-	if (bpf_obj_get_info_by_fd(att->link_fd, &info, &len) < 0)
-		return -errno;
-	if (info.type != BPF_LINK_TYPE_XDP)
-		return -EBADMSG;
-	att->prog_id = info.prog_id;
-	att->ifindex = info.xdp.ifindex;
-	return 0;
+	if (err)
+		return err;
+	return info.type == att->hook->link_type ? att->hook->facts(att, &info) : -EBADMSG;
 }
 
 static int open_prog(struct ld_att *att)
@@ -142,14 +186,17 @@ int ld_att_open(const struct ld_root *r, const char *id, struct ld_att *ret)
 {
 	int err;
 
-	*ret = (struct ld_att){ .link_fd = -1, .prog_fd = -1 };
+	*ret = (struct ld_att){ .link_fd = -1, .prog_fd = -1, .hook = ld_hook_of(id) };
 	err = ld_id_path(r, id, ret->dir, sizeof(ret->dir));
+	if (!err && (!ret->hook || !ret->hook->pinned))
+		err = -ENOENT;
 	if (err)
 		return err;
 	ret->link_fd = ld_pin_get(ret->dir, "link");
-	if (ret->link_fd < 0)
-		return ret->link_fd;
-	err = link_facts(ret);
+	if (ret->link_fd >= 0)
+		err = link_facts(ret);
+	else
+		err = ret->link_fd == -ENOENT && ret->hook->unlinked ? ret->hook->unlinked(ret) : ret->link_fd;
 	err = err ? err : open_prog(ret);
 	if (err)
 		ld_att_close(ret);
@@ -202,8 +249,13 @@ int ld_state_counters(struct diags *ds, const char *id, struct be_counter *ret, 
 {
 	_cleanup_root_ struct ld_root r = { .fd = -1 };
 	_cleanup_att_ struct ld_att att = { .link_fd = -1, .prog_fd = -1 };
-	int err = ld_root_open(&r, LD_READ);
+	const struct ld_hook *hook = ld_hook_of(id);
+	int err;
 
+	memset(ret, 0, n * sizeof(*ret));
+	if (hook && !hook->pinned)
+		return 0;	/* classic programs count nothing */
+	err = ld_root_open(&r, LD_READ);
 	err = err ? err : ld_att_open(&r, id, &att);
 	err = err ? err : ld_att_counters(&att, ret, n);
 	if (err)
@@ -228,14 +280,6 @@ int ld_state_gate(const char *id, uint32_t prog_id, uint64_t value)
 	return fd < 0 ? fd : ld_map_update(fd, &key, &value);
 }
 
-/* The device still runs the program: what the link says is also what the device says. */
-static bool still_there(const struct ld_state *st)
-{
-	struct ld_link l;
-
-	return st->ifindex && !ld_link_get(NULL, st->ifindex, &l) && l.xdp_id == st->prog_id;
-}
-
 static int list_one(struct arena *a, struct diags *ds, const struct ld_root *r, char *name, struct ld_state *ret)
 {
 	_cleanup_att_ struct ld_att att = { .link_fd = -1, .prog_fd = -1 };
@@ -245,7 +289,7 @@ static int list_one(struct arena *a, struct diags *ds, const struct ld_root *r, 
 		if (*c == ':')
 			*c = '.';
 	err = ld_att_open(r, name, &att);
-	err = err ? err : ld_state_get(a, &att, ret);
+	err = err ? err : ld_state_read(a, att.gen, ret);
 	if (!err && strcmp(ret->id, name))
 		err = -EBADMSG;
 	if (err) {
@@ -254,19 +298,20 @@ static int list_one(struct arena *a, struct diags *ds, const struct ld_root *r, 
 			->hint = "`fwjit detach` removes them";
 		return err;
 	}
-	ret->gone = !still_there(ret);
+	ret->where.ifindex = att.ifindex;
+	ret->prog_id = att.prog_id;
+	ret->prio = att.prio;
+	ret->gone = !att.alive || (att.hook->gone && att.hook->gone(ret));
 	return 0;
 }
 
-int ld_state_list(struct arena *a, struct diags *ds, struct ld_state **ret, uint32_t *ret_n)
+static int list_pinned(struct arena *a, struct diags *ds, struct ld_state **ret, uint32_t *ret_n)
 {
 	_cleanup_root_ struct ld_root r = { .fd = -1 };
 	_cleanup_names_ char **names = NULL;
 	uint32_t n = 0;
 	int err = ld_root_open(&r, LD_READ);
 
-	*ret = NULL;
-	*ret_n = 0;
 	if (err == -ENOENT)
 		return 0;
 	if (err) {
@@ -282,4 +327,22 @@ int ld_state_list(struct arena *a, struct diags *ds, struct ld_state **ret, uint
 		if (!list_one(a, ds, &r, names[i], &(*ret)[*ret_n]))
 			(*ret_n)++;
 	return 0;
+}
+
+int ld_state_list(struct arena *a, struct diags *ds, struct ld_state **ret, uint32_t *ret_n)
+{
+	int err;
+
+	*ret = NULL;
+	*ret_n = 0;
+	err = list_pinned(a, ds, ret, ret_n);
+	for (const struct ld_hook *const *h = ld_hooks; *h && !err; h++) {
+		if (!(*h)->list)
+			continue;
+		err = (*h)->list(a, ds, ret, ret_n);
+		if (err)
+			diag_add(ds, DIAG_ERROR, NULL, "cannot list the attachments of kind %s: %s", (*h)->target,
+				 strerror(-err));
+	}
+	return err;
 }

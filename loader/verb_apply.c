@@ -13,7 +13,7 @@
 static const struct ld_state *state_of(const struct ld_state *st, uint32_t n, const char *dev)
 {
 	for (uint32_t i = 0; i < n; i++)
-		if (!st[i].gone && !strcmp(st[i].dev, dev))
+		if (!st[i].gone && st[i].where.kind == LD_XDP && !strcmp(st[i].where.dev, dev))
 			return &st[i];
 	return NULL;
 }
@@ -47,7 +47,10 @@ static void attachment(struct cli *c, struct plan *p, uint32_t i, const struct l
 	struct meta was;
 
 	meta_encode(&meta, p, d);
-	*ret = (struct ld_attach){ .prog = prog, .dev = d->env.dev, .generic = c->generic, .meta = meta.s, .meta_len = meta.len };
+	*ret = (struct ld_attach){
+		.prog = prog, .where = { .kind = LD_XDP, .generic = c->generic }, .meta = meta.s, .meta_len = meta.len,
+	};
+	snprintf(ret->where.dev, sizeof(ret->where.dev), "%s", d->env.dev);
 	if (old && !meta_decode(c, old, &was)) {
 		uint32_t *carry = arena_alloc(c->arena, (d->placed->n_slot + 1) * sizeof(*carry));
 
@@ -68,7 +71,7 @@ static int attach_all(struct cli *c, struct plan *p, const struct ld_prog *prog)
 		return EXIT_INPUT;
 	for (uint32_t i = 0; i < p->n; i++)
 		attachment(c, p, i, &prog[i], state_of(st, n_st, p->dev[i].env.dev), &what[i]);
-	r = ld_xdp_attach_all(c->diags, what, p->n);
+	r = ld_attach_all(c->diags, what, p->n);
 	return r ? exit_of(r) : 0;
 }
 

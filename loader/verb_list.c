@@ -205,7 +205,7 @@ static void header(struct listing *l)
 {
 	if (l->c->json)
 		return;
-	strbuf_add(&l->out, "# fwjit: %s on %s, program %u, %s%s\n", l->st->target, l->st->dev, l->st->prog_id,
+	strbuf_add(&l->out, "# fwjit: %s on %s, program %u, %s%s\n", l->st->target, *l->st->where.dev ? l->st->where.dev : l->st->id, l->st->prog_id,
 		   l->meta.live ? "drops early what the live rules surely drop" : "exact",
 		   l->st->gone ? "; the device is gone" : "");
 }

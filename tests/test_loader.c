@@ -230,9 +230,9 @@ START_TEST(attach_list_count_detach)
 	st = only_state();
 	ck_assert_str_eq(st->id, "xdp-v0");
 	ck_assert_str_eq(st->target, "xdp");
-	ck_assert_str_eq(st->dev, "v0");
-	ck_assert(st->native && !st->gone);
-	ck_assert_uint_eq(st->ifindex, if_nametoindex("v0"));
+	ck_assert_str_eq(st->where.dev, "v0");
+	ck_assert(!st->where.generic && !st->gone);
+	ck_assert_uint_eq(st->where.ifindex, if_nametoindex("v0"));
 	ck_assert_uint_eq(st->prog_id, live_xdp("v0"));
 	ck_assert_uint_eq(st->n_slot, SLOTS);
 	ck_assert_uint_eq(st->meta_len, 16);
@@ -258,7 +258,7 @@ START_TEST(large_meta_and_dotted_names)
 	ck_assert_msg(!ld_xdp_attach(live_arena, &live_diags, &l, "v0.5", true, meta, len), "%s", live_said());
 	st = only_state();
 	ck_assert_str_eq(st->id, "xdp-v0.5");
-	ck_assert(!st->native);
+	ck_assert(st->where.generic);
 	ck_assert_uint_eq(st->meta_len, len);
 	ck_assert_mem_eq(st->meta, meta, len);
 	ck_assert_int_eq(ld_detach(&live_diags, "xdp-v0.5"), 0);
@@ -447,9 +447,9 @@ START_TEST(several_devices_or_none)
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP);
 	struct ld_prog l[3] = { load(0), load(1), load(2) };
 	struct ld_attach what[3] = {
-		{ .prog = &l[0], .dev = "v0", .meta = "new", .meta_len = 3 },
-		{ .prog = &l[1], .dev = "v2", .meta = "new", .meta_len = 3 },
-		{ .prog = &l[2], .dev = "v3", .meta = "new", .meta_len = 3 },
+		{ .prog = &l[0], .where.dev = "v0", .meta = "new", .meta_len = 3 },
+		{ .prog = &l[1], .where.dev = "v2", .meta = "new", .meta_len = 3 },
+		{ .prog = &l[2], .where.dev = "v3", .meta = "new", .meta_len = 3 },
 	};
 	uint32_t id;
 	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "someone_else", "GPL", pass, 2, &opts);
@@ -459,13 +459,13 @@ START_TEST(several_devices_or_none)
 	send_n(3);
 	id = live_xdp("v0");
 	ck_assert(!bpf_xdp_attach(if_nametoindex("v3"), fd, XDP_FLAGS_SKB_MODE, NULL));
-	ck_assert_int_eq(ld_xdp_attach_all(&live_diags, what, 3), -EBUSY);
+	ck_assert_int_eq(ld_attach_all(&live_diags, what, 3), -EBUSY);
 	ck_assert_uint_eq(live_xdp("v0"), id);
 	ck_assert_uint_eq(live_xdp("v2"), 0);
 	ck_assert_mem_eq(only_state()->meta, "old", 3);
 	ck_assert_uint_ge(slot_of("xdp-v0", 2), 3);
 	ck_assert(!bpf_xdp_attach(if_nametoindex("v3"), -1, XDP_FLAGS_SKB_MODE, NULL));
-	ck_assert_msg(!ld_xdp_attach_all(&live_diags, what, 3), "%s", live_said());
+	ck_assert_msg(!ld_attach_all(&live_diags, what, 3), "%s", live_said());
 	ck_assert_uint_eq(live_xdp("v3"), l[2].id);
 	ck_assert_uint_eq(live_xdp("v0"), l[0].id);
 	for (int i = 0; i < 3; i++)
@@ -479,19 +479,19 @@ START_TEST(commits_are_undone)
 {
 	struct ld_prog l[2] = { load(0), load(1) };
 	struct ld_attach what[3] = {
-		{ .prog = &l[0], .dev = "v0", .meta = "new", .meta_len = 3 },
-		{ .prog = &l[1], .dev = "v2", .meta = "new", .meta_len = 3 },
+		{ .prog = &l[0], .where.dev = "v0", .meta = "new", .meta_len = 3 },
+		{ .prog = &l[1], .where.dev = "v2", .meta = "new", .meta_len = 3 },
 	};
 	uint32_t id;
 
 	live_sh("ip link add v2 mtu 9000 type veth peer name v3 mtu 9000 && ip link set v2 up && ip link set v3 up");
-	ck_assert_int_lt(ld_xdp_attach_all(&live_diags, what, 2), 0);
+	ck_assert_int_lt(ld_attach_all(&live_diags, what, 2), 0);
 	ck_assert_uint_eq(live_xdp("v0"), 0);
 	ck_assert_int_eq(ld_detach(&live_diags, "xdp-v0"), -ENOENT);
 	attach("v0", 2, "old");
 	send_n(3);
 	id = live_xdp("v0");
-	ck_assert_int_lt(ld_xdp_attach_all(&live_diags, what, 2), 0);
+	ck_assert_int_lt(ld_attach_all(&live_diags, what, 2), 0);
 	ck_assert_uint_eq(live_xdp("v0"), id);
 	ck_assert_mem_eq(only_state()->meta, "old", 3);
 	ck_assert_uint_ge(slot_of("xdp-v0", 2), 3);
