@@ -85,36 +85,47 @@ static enum kind parse_kind(const struct place_seg *seg)
 	return (seg->blur & BLUR_INGRESS) && seg->nfproto == 10 ? K_UNKNOWN : K_RUN;
 }
 
+/* A fact of the device that the place is of; an L3 hook is of all of them. */
+static enum kind device_kind(const struct known_ctx *k, uint8_t field, struct known_val *v)
+{
+	const struct imr_env *env = k->p->env;
+
+	if (!env)
+		return K_RUN;
+	if (field == F_META_IIFTYPE)
+		return known(v, imr_iiftype(env->dev));
+	return known(v, field == F_META_IIF || field == F_META_OIF ? env->ifindex : name_number(env->dev));
+}
+
 static enum kind ld_kind(const struct known_ctx *k, const struct imr_insn *i, struct known_val *v)
 {
 	const struct imr_field_info *f = &imr_fields[i->field];
 	unsigned int facts = imr_hooks[k->seg->chain->hook].facts;
-	const struct imr_env *env = k->p->env;
 
 	switch (i->field) {
 	case F_META_IIF:
-		return known(v, env->ifindex);
 	case F_META_IIFNAME:
-		return known(v, name_number(env->dev));
 	case F_META_IIFTYPE:
-		return known(v, imr_iiftype(env->dev));
+		return facts & HF_NO_IIF ? known(v, 0) : device_kind(k, i->field, v);
 	case F_META_OIF:
 	case F_META_OIFNAME:
-		return facts & HF_NO_OIF ? known(v, 0) : K_UNKNOWN;
+		if (facts & HF_NO_OIF)
+			return known(v, 0);
+		return k->p->exact ? device_kind(k, i->field, v) : K_UNKNOWN;
 	case F_META_NFPROTO:
 		if (imr_hooks[k->seg->chain->hook].family == FAM_NETDEV)
 			return known(v, FAM_NETDEV);	/* the hook's own, whatever the packet is */
-		if (k->p->exact)
+		if (k->p->exact && k->p->env)
 			return K_RUN;
 		if (k->seg->blur & BLUR_INGRESS)
 			return K_UNKNOWN;
 		return k->seg->nfproto ? known(v, k->seg->nfproto) : K_RUN;
 	case F_META_PROTOCOL:
-		if (k->p->exact || !k->seg->nfproto)
+		if ((k->p->exact && k->p->env) || !k->seg->nfproto)
 			return K_RUN;
 		return known(v, k->seg->nfproto == 2 ? 0x0800 : 0x86dd);
 	case F_META_MARK:
-		return K_UNKNOWN;
+		return k->p->exact ? K_RUN : K_UNKNOWN;
 	case F_META_LEN:
 		return k->seg->blur & (BLUR_MERGE | BLUR_INGRESS) ? K_UNKNOWN : K_RUN;
 	case F_RAW:

@@ -449,23 +449,48 @@ struct imr *imr_place_slice(const struct imr *imr, const struct imr_env *env)
 	return finish(place_walk(&p));
 }
 
-struct imr *imr_place_ingress(const struct imr *imr, const struct imr_env *env)
+/* Is the chain one of the place's, and can it be said there? *ok is false, with a diagnostic, where not. */
+static bool hook_has(const struct build *b, const struct imr_chain *c, enum imr_hook hook, struct imr_range32 prio, bool *ok)
 {
-	struct place p = { .src = imr, .env = env, .name = place_name(imr, env, "ingress"), .exact = true };
-	struct build b = { .src = imr, .own = own_of(imr), .env = env, .p = &p, .nfproto = FAM_NETDEV };
-	struct item *it;
-	uint32_t n = items_at(&b, HN_INGRESS, &it);
+	enum imr_hooknum num = imr_hooks[hook].num;
+	bool netdev = imr_hooks[hook].family == FAM_NETDEV;
+
+	if (c->hook == HOOK_NONE || imr_hooks[c->hook].num != num || c->prio < prio.lo || c->prio > prio.hi)
+		return false;
+	if (netdev ? !is_on(c, b->env->dev) : !is_family(c, b->nfproto))
+		return false;
+	if (netdev && c->hook != hook) {
+		diag_add(b->src->diags, DIAG_UNSUPPORTED, &c->at,
+			 "the inet ingress hook itself drops malformed packets; this is not said exactly")->hint =
+			"a netdev table's ingress chain on the same device is";
+		*ok = false;
+	}
+	if (c->kind == KIND_NAT) {
+		diag_add(b->src->diags, DIAG_UNSUPPORTED, &c->at, "a nat chain sees only the first packet of a flow");
+		*ok = false;
+	}
+	return true;
+}
+
+struct imr *imr_place_hook(const struct imr *imr, const struct imr_env *env, enum imr_hook hook, struct imr_range32 prio)
+{
+	const char *name = env ? place_name(imr, env, imr_hooks[hook].name) : imr_hooks[hook].name;
+	struct place p = { .src = imr, .env = env, .name = name, .exact = true, .hook = hook };
+	struct build b = { .src = imr, .own = own_of(imr), .env = env, .p = &p, .nfproto = imr_hooks[hook].family };
+	struct item *it = arena_alloc(imr->arena, (imr->n + 1) * sizeof(*it));
+	uint32_t n = 0;
 	bool ok = true;
 
-	p.hook = HOOK_NETDEV_INGRESS;
-	for (uint32_t i = 0; i < n; i++) {
-		if (it[i].chain->hook != HOOK_NETDEV_INGRESS) {
-			diag_add(imr->diags, DIAG_UNSUPPORTED, &it[i].chain->at,
-				 "the inet ingress hook itself drops malformed packets; this is not said exactly")->hint =
-				"a netdev table's ingress chain on the same device is";
-			ok = false;
-		}
+	for (uint32_t i = 0; i < imr->n; i++)
+		if (hook_has(&b, &imr->chain[i], hook, prio, &ok))
+			it[n++] = (struct item){ &imr->chain[i], imr->chain[i].prio, false, i };
+	qsort(it, n, sizeof(*it), cmp_item);
+	for (uint32_t i = 0; i < n; i++)
 		seg_chain(&b, it[i].chain);
-	}
 	return ok ? finish(place_walk(&p)) : NULL;
+}
+
+struct imr *imr_place_ingress(const struct imr *imr, const struct imr_env *env)
+{
+	return imr_place_hook(imr, env, HOOK_NETDEV_INGRESS, (struct imr_range32){ INT32_MIN, INT32_MAX });
 }

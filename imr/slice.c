@@ -475,7 +475,7 @@ static void emit_chain(struct walk *w, uint32_t root)
 	c->hook = w->p->hook;
 	c->policy = w->p->exact ? OP_ACCEPT : OP_PASS;
 	c->at = at;
-	if (w->p->exact) {
+	if (w->p->exact && w->p->env) {
 		c->n_dev = 1;
 		c->dev = arena_alloc(w->out->arena, sizeof(*c->dev));
 		c->dev[0] = arena_strndup(w->out->arena, w->p->env->dev, strnlen(w->p->env->dev, 16));

@@ -205,7 +205,7 @@ START_TEST(test_ingress_refuses)
 		HEAD INGRESS("ing", "netdev.ingress")
 		RULE("ing", 1) "\t%0 =name ld meta.iifname\n\teq %0, \"v1\"\n\teffect \"dup to v2\"\n\taccept\n"
 		RULE("ing", 2) UNKNOWN "\tdrop\n"
-		RULE("ing", 3) "\t%0 =u32 ld meta.mark\n\teq %0, 1\n\tdrop\n" END;
+		RULE("ing", 3) "\t%0 =u32 unknown \"ct mark\"\n\teq %0, 1\n\tdrop\n" END;
 	struct imr_env env;
 	struct imr *imr = case_parse(text);
 
@@ -215,7 +215,7 @@ START_TEST(test_ingress_refuses)
 	ck_assert_uint_eq(diags.d[0].at.number, 2);
 	ck_assert_uint_eq(diags.d[1].at.number, 3);
 	ck_assert_int_eq(diags.d[0].level, DIAG_UNSUPPORTED);
-	ck_assert(strstr(diags.d[1].message, "meta.mark"));
+	ck_assert(strstr(diags.d[1].message, "ct mark"));
 	ck_assert_ptr_null(imr_place_ingress(imr, &env));
 	ck_assert_uint_eq(diags.n, 2);
 }
