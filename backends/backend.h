@@ -36,6 +36,12 @@ struct be_slot {
 
 #define BE_KFUNC_MAX 4
 
+/* A load whose offset is that of a member in this kernel's types, added to what stands there: "net_device.ifindex". */
+struct be_reloc {
+	uint32_t insn;
+	const char *field;
+};
+
 /* A classic program. Several are a chain: each but the last ends with -1 (TC_ACT_UNSPEC) where the next is to judge. */
 struct be_filter {
 	uint32_t n;
@@ -54,6 +60,8 @@ struct be_prog {
 	enum be_role *role;
 	uint32_t n_kfunc;		/* kernel functions: a call's src_reg BPF_PSEUDO_KFUNC_CALL, imm the index */
 	const char *kfunc[BE_KFUNC_MAX];
+	uint32_t n_reloc;
+	const struct be_reloc *reloc;
 	uint32_t n_slot;		/* counters, in the order of BE_MAP_COUNTERS */
 	struct be_slot *slot;
 	uint32_t n_filter;		/* classic programs instead: n is 0 then */
@@ -62,7 +70,8 @@ struct be_prog {
 
 struct be_opts {
 	bool gate;	/* BE_MAP_GATE holds a u64: the jiffies64 until which packets are judged; 0 passes all (watch) */
-	char dev[16];		/* the device of attachment: its name, index and address */
+	bool load_bytes;	/* no packet pointers where there is a choice */
+	char dev[16];		/* the device of attachment: its name, index and address; index 0: none */
 	uint32_t ifindex;
 	uint8_t mac[6];
 };
@@ -73,6 +82,7 @@ struct target {
 	const char *what;
 	/* Null-terminated list of caps.def keys without which it is not possible. */
 	const char *const *needs;
+	unsigned int hooks;		/* bits of enum imr_hooknum: where packets are seen as the hook sees them */
 	/* False with a diagnostic that names the rule. */
 	bool (*compile)(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret);
 	uint32_t verdict_drop, verdict_pass;

@@ -58,15 +58,26 @@ uint32_t be_rec_size(const struct be_cc *cc)
 	return (end + 7) & ~7u;
 }
 
+/* Where the next cell goes: eight bytes lie at 0 modulo 8 in memory, four at 4 (REC_BASE). */
+static uint32_t place(const struct be_cc *cc, uint8_t bits)
+{
+	return be_rec_size(cc) + (cell_size(bits) > 4 ? REC_BASE : 0);
+}
+
+static uint32_t rec_max(const struct be_cc *cc)
+{
+	return cc->view->stack ? 512 + FP_RECORD : REC_MAX;
+}
+
 static void add_cell(struct be_cc *cc, const struct imr_insn *i, const struct imr_at *at)
 {
 	const struct imr_field_info *f = &imr_fields[i->field];
 	bool named = i->op == OP_LD && i->field != F_RAW;
 	uint8_t bits = bits_of(i);
-	uint32_t end = be_rec_size(cc);
+	uint32_t at_rec = place(cc, bits);
 	struct be_cell *c;
 
-	if (end + 16 > REC_MAX) {
+	if (at_rec + cell_size(bits) + 4 > rec_max(cc)) {
 		be_refuse(cc, at, "the rules read too many different parts of the packet", NULL);
 		return;
 	}
@@ -77,7 +88,7 @@ static void add_cell(struct be_cc *cc, const struct imr_insn *i, const struct im
 		cc->cap_cell = cap;
 	}
 	c = &cc->cell[cc->n_cell++];
-	*c = (struct be_cell){ .op = i->op, .field = i->field, .bits = bits, .at = end, .by = at,
+	*c = (struct be_cell){ .op = i->op, .field = i->field, .bits = bits, .at = at_rec, .by = at,
 			       .kind = i->op == OP_TCPOPT ? i->imm : 0, .shift = named ? f->shift : 0,
 			       .base = named ? f->base : i->base, .off = named ? f->off : i->off,
 			       .len = named ? f->len : i->len };
@@ -89,6 +100,62 @@ static void use_base(struct be_cc *cc, enum imr_base b)
 	cc->use_tx |= b == B_TX;
 }
 
+static u128 name_number(const char *name)
+{
+	u128 v = 0;
+
+	for (unsigned int i = 0, ended = 0; i < 16; i++) {
+		ended |= !name[i];
+		v = v << 8 | (ended ? 0 : (uint8_t)name[i]);
+	}
+	return v;
+}
+
+/* A device's field where it is known when the program is made: the hook has none, or it is that of attachment. */
+static bool is_const(const struct be_cc *cc, uint8_t field, u128 *ret)
+{
+	bool out = field == F_META_OIF || field == F_META_OIFNAME;
+	unsigned int none = out ? HF_NO_OIF : HF_NO_IIF;
+
+	*ret = 0;
+	if (imr_hooks[cc->chain->hook].facts & none)
+		return true;
+	if (!cc->opts->ifindex || out != (cc->num == HN_EGRESS))
+		return false;
+	if (field == F_META_IIFTYPE)
+		*ret = imr_iiftype(cc->opts->dev);
+	else
+		*ret = field == F_META_IIF || field == F_META_OIF ? cc->opts->ifindex : name_number(cc->opts->dev);
+	return true;
+}
+
+static bool is_context(const struct be_cc *cc, uint8_t field)
+{
+	u128 v;
+
+	switch (field) {
+	case F_META_IIF:
+	case F_META_IIFNAME:
+	case F_META_IIFTYPE:
+	case F_META_OIF:
+	case F_META_OIFNAME:
+		return !is_const(cc, field, &v);
+	default:
+		return field == F_META_MARK;
+	}
+}
+
+static void ask_context(struct be_cc *cc, const struct imr_insn *i, const struct imr_at *at)
+{
+	if (cc->early && i->field != F_META_MARK)
+		be_refuse(cc, at, "where the packet goes is not known yet", NULL);
+	else if (!cc->view->meta)
+		be_refuse(cc, at, arena_printf(cc->imr->arena, "the packet has no %s here", imr_fields[i->field].name),
+			  "leave the rule to the kernel");
+	else if (!find(cc, i))
+		add_cell(cc, i, at);
+}
+
 static void ask(struct be_cc *cc, const struct imr_insn *i, const struct imr_at *at)
 {
 	enum imr_base b = i->op == OP_TCPOPT || i->field == F_RAW ? i->base : imr_fields[i->field].base;
@@ -96,10 +163,8 @@ static void ask(struct be_cc *cc, const struct imr_insn *i, const struct imr_at 
 	if (b == B_META) {
 		cc->use_th |= i->field >= F_TH_OK && i->field <= F_TH_FRAGOFF;
 		cc->use_tx |= i->field >= F_TX_OK && i->field <= F_TX_FRAGOFF;
-		if (i->field == F_META_MARK)
-			be_refuse(cc, at, "the packet has no mark yet", "leave the rule to the kernel");
-		if (cc->early && (i->field == F_META_OIF || i->field == F_META_OIFNAME))
-			be_refuse(cc, at, "where the packet goes is not known yet", NULL);
+		if (is_context(cc, i->field))
+			ask_context(cc, i, at);
 		return;
 	}
 	use_base(cc, b);
@@ -159,17 +224,6 @@ void be_collect(struct be_cc *cc)
 		cc->def[c->entry[i].dst] = &c->entry[i];
 }
 
-static u128 name_number(const char *name)
-{
-	u128 v = 0;
-
-	for (unsigned int i = 0, ended = 0; i < 16; i++) {
-		ended |= !name[i];
-		v = v << 8 | (ended ? 0 : (uint8_t)name[i]);
-	}
-	return v;
-}
-
 uint16_t be_rec_at(const struct be_cc *cc, const struct imr_insn *i, u128 *ret_const)
 {
 	const struct be_cell *c;
@@ -178,18 +232,13 @@ uint16_t be_rec_at(const struct be_cc *cc, const struct imr_insn *i, u128 *ret_c
 	if (i->op == OP_LD) {
 		switch (i->field) {
 		case F_META_IIF:
-			*ret_const = cc->opts->ifindex;
-			return 0;
 		case F_META_IIFNAME:
-			*ret_const = name_number(cc->opts->dev);
-			return 0;
 		case F_META_IIFTYPE:
-			*ret_const = imr_iiftype(cc->opts->dev);
-			return 0;
 		case F_META_OIF:
 		case F_META_OIFNAME:
-		case F_META_MARK:
-			return 0;
+			if (is_const(cc, i->field, ret_const))
+				return 0;
+			break;
 		case F_META_NFPROTO:	return REC_NFPROTO;
 		case F_META_PROTOCOL:	return REC_PROTOCOL;
 		case F_META_LEN:	return REC_LEN;

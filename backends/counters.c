@@ -9,12 +9,24 @@
 
 void be_lookup(struct be_cc *cc, uint32_t map, uint32_t null)
 {
-	be_store_imm(&cc->e, 4, BPF_REG_10, -4, 0);
+	be_store_imm(&cc->e, 4, BPF_REG_10, FP_KEY, 0);
 	be_mov_reg(&cc->e, BPF_REG_2, BPF_REG_10);
-	be_alu64(&cc->e, BPF_ADD, BPF_REG_2, -4);
+	be_alu64(&cc->e, BPF_ADD, BPF_REG_2, FP_KEY);
 	be_ld_map(&cc->e, BPF_REG_1, map);
 	be_call(&cc->e, BPF_FUNC_map_lookup_elem);
 	be_jmp64(&cc->e, BPF_JEQ, BPF_REG_0, 0, null);
+}
+
+/* *(u64 *)(R0 + off) += reg; R3 is lost. The slot is this CPU's own: only who may be preempted needs more. */
+static void add_to(struct be_cc *cc, int16_t off, uint8_t reg)
+{
+	if (cc->view->stack) {
+		be_atomic_add(&cc->e, BPF_REG_0, off, reg);
+		return;
+	}
+	be_load(&cc->e, 8, BPF_REG_3, BPF_REG_0, off);
+	be_alu64_reg(&cc->e, BPF_ADD, BPF_REG_3, reg);
+	be_store(&cc->e, 8, BPF_REG_0, off, BPF_REG_3);
 }
 
 /* The key is on the stack. */
@@ -24,23 +36,20 @@ static void bump(struct be_cc *cc)
 	uint32_t none = be_label_new(e);
 
 	be_mov_reg(e, BPF_REG_2, BPF_REG_10);
-	be_alu64(e, BPF_ADD, BPF_REG_2, -4);
+	be_alu64(e, BPF_ADD, BPF_REG_2, FP_KEY);
 	be_ld_map(e, BPF_REG_1, cc->map_counters);
 	be_call(e, BPF_FUNC_map_lookup_elem);
 	be_jmp64(e, BPF_JEQ, BPF_REG_0, 0, none);
-	be_load(e, 8, BPF_REG_1, BPF_REG_0, offsetof(struct be_counter, packets));
-	be_alu64(e, BPF_ADD, BPF_REG_1, 1);
-	be_store(e, 8, BPF_REG_0, offsetof(struct be_counter, packets), BPF_REG_1);
+	be_mov(e, BPF_REG_1, 1);
+	add_to(cc, offsetof(struct be_counter, packets), BPF_REG_1);
 	be_load(e, 4, BPF_REG_2, R_REC, REC_LEN);
-	be_load(e, 8, BPF_REG_1, BPF_REG_0, offsetof(struct be_counter, bytes));
-	be_alu64_reg(e, BPF_ADD, BPF_REG_1, BPF_REG_2);
-	be_store(e, 8, BPF_REG_0, offsetof(struct be_counter, bytes), BPF_REG_1);
+	add_to(cc, offsetof(struct be_counter, bytes), BPF_REG_2);
 	be_label_here(e, none);
 }
 
 void be_count(struct be_cc *cc, uint32_t slot)
 {
-	be_store_imm(&cc->e, 4, BPF_REG_10, -4, slot);
+	be_store_imm(&cc->e, 4, BPF_REG_10, FP_KEY, slot);
 	bump(cc);
 }
 
@@ -49,7 +58,7 @@ static void bump_verdict(struct be_cc *cc)
 	if (!cc->imr->n_slot)
 		return;
 	be_load(&cc->e, 4, BPF_REG_1, R_REC, REC_SLOT);
-	be_store(&cc->e, 4, BPF_REG_10, -4, BPF_REG_1);
+	be_store(&cc->e, 4, BPF_REG_10, FP_KEY, BPF_REG_1);
 	bump(cc);
 }
 

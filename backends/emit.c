@@ -219,6 +219,23 @@ void be_call(struct be_emit *e, uint32_t func)
 	add(e, BPF_JMP | BPF_CALL, 0, 0, 0, func);
 }
 
+void be_atomic_add(struct be_emit *e, uint8_t base, int16_t off, uint8_t src)
+{
+	add(e, BPF_STX | BPF_ATOMIC | BPF_DW, base, src, off, BPF_ADD);
+}
+
+void be_load_field(struct be_emit *e, unsigned int size, uint8_t dst, uint8_t base, const char *field)
+{
+	if (e->n_reloc == e->cap_reloc) {
+		uint32_t cap = e->cap_reloc ? e->cap_reloc * 2 : 8;
+
+		e->reloc = arena_grow(e->arena, e->reloc, e->cap_reloc * sizeof(*e->reloc), cap * sizeof(*e->reloc));
+		e->cap_reloc = cap;
+	}
+	e->reloc[e->n_reloc++] = (struct be_reloc){ e->n, field };
+	be_load(e, size, dst, base, 0);
+}
+
 void be_kfunc(struct be_emit *e, const char *name)
 {
 	uint32_t i = 0;
@@ -286,7 +303,7 @@ static void reach(const struct be_emit *e, bool *reached)
 void be_prune(struct be_emit *e)
 {
 	bool *reached = arena_alloc(e->arena, e->n + 1);
-	uint32_t *at = arena_alloc(e->arena, (e->n + 1) * sizeof(*at)), kept = 0;
+	uint32_t *at = arena_alloc(e->arena, (e->n + 1) * sizeof(*at)), kept = 0, insns;
 
 	reach(e, reached);
 	for (uint32_t n = 0; n < e->n; n++) {
@@ -303,5 +320,10 @@ void be_prune(struct be_emit *e)
 		e->insn[at[n]] = i;
 		e->at[at[n]] = e->at[n];
 	}
-	e->n = kept;
+	insns = kept;
+	for (uint32_t n = kept = 0; n < e->n_reloc; n++)
+		if (reached[e->reloc[n].insn])
+			e->reloc[kept++] = (struct be_reloc){ at[e->reloc[n].insn], e->reloc[n].field };
+	e->n_reloc = kept;
+	e->n = insns;
 }

@@ -28,6 +28,8 @@ struct be_emit {
 	struct be_label *label;
 	uint32_t n_ref, cap_ref;
 	struct be_ref *ref;		/* jumps to labels not placed yet; 0 ends a list */
+	uint32_t n_reloc, cap_reloc;
+	struct be_reloc *reloc;
 	uint32_t n_kfunc;
 	const char *kfunc[BE_KFUNC_MAX];
 	bool overflow;			/* some jump was out of reach */
@@ -54,6 +56,8 @@ void be_ld_map(struct be_emit *e, uint8_t dst, uint32_t map);
 void be_load(struct be_emit *e, unsigned int size, uint8_t dst, uint8_t base, int16_t off);
 void be_store(struct be_emit *e, unsigned int size, uint8_t base, int16_t off, uint8_t src);
 void be_store_imm(struct be_emit *e, unsigned int size, uint8_t base, int16_t off, int32_t imm);
+void be_atomic_add(struct be_emit *e, uint8_t base, int16_t off, uint8_t src);	/* eight bytes */
+void be_load_field(struct be_emit *e, unsigned int size, uint8_t dst, uint8_t base, const char *field);	/* be_reloc */
 void be_to_host(struct be_emit *e, unsigned int size, uint8_t reg);	/* network order to a number; 1: nothing */
 void be_swap64(struct be_emit *e, uint8_t reg);	/* the eight bytes reversed */
 void be_jmp64(struct be_emit *e, uint8_t op, uint8_t dst, int32_t imm, uint32_t label);

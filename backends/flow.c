@@ -9,11 +9,11 @@
 
 #include "select.h"
 
-#define FP_OPTS		(-32)	/* struct bpf_ct_opts: netns_id, error, l4proto, dir */
+#define FP_OPTS		FP_ARG	/* struct bpf_ct_opts: netns_id, error, l4proto, dir */
 #define OPTS_ERROR	4
 #define OPTS_L4PROTO	8
 #define OPTS_SIZE	12	/* of the first kernels that have it; newer ones take it too */
-#define FP_TUPLE	(-72)	/* struct bpf_sock_tuple */
+#define FP_TUPLE	FP_BYTES	/* struct bpf_sock_tuple */
 #define TUPLE4_SIZE	12
 #define TUPLE6_SIZE	36
 #define PORTS_SIZE	4
@@ -22,23 +22,18 @@
 /* The ports, from the packet to the stack: behind the addresses, in the packet's order. */
 static void ports(struct be_cc *cc, uint32_t known)
 {
-	struct be_emit *e = &cc->e;
+	struct be_window w = be_direct.open(cc, REC_TH + REC_WHERE, 0, PORTS_SIZE, known);
 
-	be_load(e, 4, BPF_REG_2, R_REC, REC_TH + REC_WHERE);
-	be_alu64(e, BPF_AND, BPF_REG_2, BE_FRAME_MAX | 0xfff);
-	be_mov_reg(e, BPF_REG_3, R_DATA);
-	be_alu64_reg(e, BPF_ADD, BPF_REG_3, BPF_REG_2);
-	be_direct_need(cc, BPF_REG_3, PORTS_SIZE, known);
-	be_load(e, 4, BPF_REG_4, BPF_REG_3, 0);
+	be_load(&cc->e, 4, BPF_REG_4, w.reg, w.off);
 }
 
 static void addresses(struct be_cc *cc, unsigned int off, unsigned int bytes, uint32_t known)
 {
 	struct be_emit *e = &cc->e;
+	struct be_window w = be_direct.open(cc, REC_ZERO, ETH_HLEN + off, bytes, known);
 
-	be_direct_need(cc, R_DATA, ETH_HLEN + off + bytes, known);
 	for (unsigned int i = 0; i < bytes; i += 4) {
-		be_load(e, 4, BPF_REG_1, R_DATA, ETH_HLEN + off + i);
+		be_load(e, 4, BPF_REG_1, w.reg, w.off + i);
 		be_store(e, 4, BPF_REG_10, FP_TUPLE + i, BPF_REG_1);
 	}
 	be_store(e, 4, BPF_REG_10, FP_TUPLE + bytes, BPF_REG_4);
@@ -75,7 +70,7 @@ void be_ask_flow(struct be_cc *cc, uint32_t known)
 	be_store_imm(e, 4, BPF_REG_10, FP_OPTS + OPTS_L4PROTO, 0);	/* dir and what is reserved, too */
 	be_store(e, 1, BPF_REG_10, FP_OPTS + OPTS_L4PROTO, BPF_REG_1);
 	be_load(e, 8, R_CTX, BPF_REG_10, FP_CTX);
-	be_direct_start(cc);
+	be_direct.start(cc);
 	ports(cc, known);
 	tuple(cc, known);
 	be_mov_reg(e, BPF_REG_1, R_CTX);

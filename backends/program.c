@@ -20,7 +20,8 @@ static void make_maps(struct be_cc *cc)
 	cc->map = arena_alloc(cc->imr->arena, 4 * sizeof(*cc->map));
 	cc->role = arena_alloc(cc->imr->arena, 4 * sizeof(*cc->role));
 	cc->map_record = add_map(cc, BE_MAP_SCRATCH, (struct be_map){ .name = "record", .key_size = 4,
-			.type = BPF_MAP_TYPE_PERCPU_ARRAY, .value_size = be_rec_size(cc), .max_entries = 1 });
+			.type = cc->view->stack ? BPF_MAP_TYPE_ARRAY : BPF_MAP_TYPE_PERCPU_ARRAY, .max_entries = 1,
+			.value_size = cc->view->stack ? 8 : (be_rec_size(cc) + REC_BASE + 7) & ~7u });
 	if (cc->imr->n_slot)
 		cc->map_counters = add_map(cc, BE_MAP_COUNTERS, (struct be_map){ .name = "counters", .key_size = 4,
 				.type = BPF_MAP_TYPE_PERCPU_ARRAY, .value_size = sizeof(struct be_counter),
@@ -37,28 +38,37 @@ static const struct imr_chain *only_chain(const struct imr *imr, const struct ta
 {
 	const struct imr_chain *c = imr->n == 1 ? &imr->chain[0] : NULL;
 
-	if (c && (c->hook == HOOK_EARLY_L3 || c->hook == HOOK_NETDEV_INGRESS))
+	if (c && c->hook != HOOK_NONE && (t->hooks & 1u << imr_hooks[c->hook].num))
 		return c;
 	diag_add(imr->diags, DIAG_UNSUPPORTED, c ? &c->at : NULL, "%s: %s", t->name,
 		 c ? "packets are not seen as this hook sees them" : "not one chain");
 	return NULL;
 }
 
-bool be_start(struct be_cc *ret, const struct imr *imr, const struct target *t, const struct caps *caps,
-	      const struct be_opts *opts)
+/* What the target needs of the caller and the kernel. */
+static bool is_permitted(const struct imr *imr, const struct target *t, const struct caps *caps)
 {
 	const char *what = NULL;
+
+	if (!be_target_missing(t, caps, &what))
+		return true;
+	diag_add(imr->diags, DIAG_UNSUPPORTED, NULL, "%s: the caller may not %s", t->name, what);
+	return false;
+}
+
+bool be_start(struct be_cc *ret, const struct imr *imr, const struct target *t, const struct be_view *v,
+	      const struct caps *caps, const struct be_opts *opts)
+{
 	struct be_cc *cc = ret;
 
-	*cc = (struct be_cc){ .imr = imr, .opts = opts, .target = t };
-	if (be_target_missing(t, caps, &what)) {
-		diag_add(imr->diags, DIAG_UNSUPPORTED, NULL, "%s: the caller may not %s", t->name, what);
+	*cc = (struct be_cc){ .imr = imr, .opts = opts, .target = t, .view = v };
+	if (!is_permitted(imr, t, caps))
 		return false;
-	}
 	cc->chain = only_chain(imr, t);
 	if (!cc->chain)
 		return false;
-	cc->early = cc->chain->hook == HOOK_EARLY_L3;
+	cc->num = imr_hooks[cc->chain->hook].num;
+	cc->early = cc->num == HN_EARLY;
 	be_emit_init(&cc->e, imr->arena);
 	be_collect(cc);
 	if (cc->bad)
@@ -109,6 +119,8 @@ bool be_finish(struct be_cc *cc, const struct caps *caps, struct be_prog *ret)
 	ret->n = e->n;
 	ret->insn = e->insn;
 	ret->at = e->at;
+	ret->n_reloc = e->n_reloc;
+	ret->reloc = e->reloc;
 	ret->n_kfunc = e->n_kfunc;
 	memcpy(ret->kfunc, e->kfunc, sizeof(ret->kfunc));
 	ret->n_map = cc->n_map;

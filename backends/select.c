@@ -117,7 +117,7 @@ static uint32_t else_label(const struct be_cc *cc, const struct imr_insn *i, uin
 static void need(struct be_cc *cc, const struct imr_insn *i, uint32_t yes, uint32_t no, bool yes_follows)
 {
 	static const uint16_t where[B_MAX] = {
-		[B_LL] = REC_END, [B_NH] = REC_LEN,
+		[B_LL] = REC_LLLEN, [B_NH] = REC_NHLEN,
 		[B_TH] = REC_TH + REC_AVAIL, [B_TX] = REC_TX + REC_AVAIL,
 	};
 

@@ -6,8 +6,8 @@
 #include "select.h"
 
 const struct target be_targets[] = {
-#define TARGET(id, drop, pass, does, ...)                                                                              \
-	{ .name = #id, .what = does, .needs = (const char *const[]){ __VA_ARGS__, NULL },                              \
+#define TARGET(id, drop, pass, at, does, ...)                                                                              \
+	{ .name = #id, .what = does, .hooks = at, .needs = (const char *const[]){ __VA_ARGS__, NULL },                              \
 	  .compile = be_##id##_compile, .verdict_drop = drop, .verdict_pass = pass },
 #include "target.def"
 	{ .name = NULL },

@@ -55,17 +55,18 @@ static void found(const struct walk *w, uint16_t words, uint8_t proto, uint8_t a
 	be_store(w->e, 4, R_REC, words + REC_WHERE, at);
 }
 
-/* R0: the length of a fragment header, unless it is a later fragment's */
-static void fragment(const struct walk *w, uint32_t add)
+/* To `later`, with the header behind as NEXT, if it is a later fragment's. */
+static void fragment(const struct walk *w)
 {
-	be_direct_need(w->cc, BPF_REG_5, 4, w->parsed);
-	be_load(w->e, 2, BPF_REG_0, BPF_REG_5, 2);
+	struct be_window at = w->cc->view->access->open(w->cc, REC_AT, 0, 4, w->parsed);
+
+	be_load(w->e, 2, BPF_REG_0, at.reg, at.off + 2);
 	be_to_host(w->e, 2, BPF_REG_0);
 	be_alu64(w->e, BPF_AND, BPF_REG_0, 0xfff8);
 	be_store(w->e, 4, R_REC, REC_FRAG, BPF_REG_0);
+	be_load(w->e, 1, BPF_REG_4, at.reg, at.off);
+	be_store(w->e, 4, R_REC, REC_TMP, BPF_REG_4);
 	be_jmp32(w->e, BPF_JNE, BPF_REG_0, 0, w->later);
-	be_mov(w->e, BPF_REG_0, 8);
-	be_ja(w->e, add);
 }
 
 /* nftables stops here, xtables goes on. */
@@ -88,24 +89,41 @@ static void auth(const struct walk *w, uint32_t add)
 	be_ja(w->e, add);
 }
 
+/* R1, R2, R3 as extension and room left them. */
+static void again(const struct walk *w)
+{
+	be_load(w->e, 4, BPF_REG_1, R_REC, REC_NEXT);
+	be_load(w->e, 4, BPF_REG_2, R_REC, REC_AT);
+	be_load(w->e, 4, BPF_REG_3, R_REC, REC_END);
+	be_alu64_reg(w->e, BPF_SUB, BPF_REG_3, BPF_REG_2);
+}
+
 static void step(const struct walk *w)
 {
 	struct be_emit *e = w->e;
 	uint32_t add = be_label_new(e), no_frag = be_label_new(e), no_auth = be_label_new(e);
+	struct be_window at;
 
 	extension(w, w->end);
 	room(w);
-	be_jmp32(e, BPF_JGT, BPF_REG_2, BE_FRAME_MAX, w->parsed);
-	be_mov_reg(e, BPF_REG_5, R_DATA);
-	be_alu64_reg(e, BPF_ADD, BPF_REG_5, BPF_REG_2);
-	be_direct_need(w->cc, BPF_REG_5, 2, w->parsed);
-	be_load(e, 1, BPF_REG_0, BPF_REG_5, 0);
-	be_store(e, 4, R_REC, REC_NEXT, BPF_REG_0);
-	be_load(e, 1, BPF_REG_0, BPF_REG_5, 1);
 	if (!w->cc->early) {
 		be_jmp32(e, BPF_JNE, BPF_REG_1, NEXT_FRAGMENT, no_frag);
-		fragment(w, add);
+		fragment(w);
 		be_label_here(e, no_frag);
+	}
+	at = w->cc->view->access->open(w->cc, REC_AT, 0, 2, w->parsed);
+	be_load(e, 1, BPF_REG_0, at.reg, at.off);
+	be_load(e, 1, BPF_REG_4, at.reg, at.off + 1);
+	again(w);
+	be_store(e, 4, R_REC, REC_NEXT, BPF_REG_0);
+	be_mov_reg(e, BPF_REG_0, BPF_REG_4);
+	if (!w->cc->early) {
+		uint32_t whole = be_label_new(e);
+
+		be_jmp32(e, BPF_JNE, BPF_REG_1, NEXT_FRAGMENT, whole);
+		be_mov(e, BPF_REG_0, 8);
+		be_ja(e, add);
+		be_label_here(e, whole);
 	}
 	be_jmp32(e, BPF_JNE, BPF_REG_1, NEXT_AUTH, no_auth);
 	auth(w, add);
@@ -137,20 +155,22 @@ static void set_both(const struct walk *w)
 	be_ja(w->e, w->parsed);
 }
 
-void be_direct_walk6(struct be_cc *cc, uint32_t parsed)
+void be_walk6(struct be_cc *cc, uint32_t parsed)
 {
 	struct walk w = { cc, &cc->e, parsed, be_label_new(&cc->e), be_label_new(&cc->e) };
 
-	be_direct_start(cc);
+	cc->view->access->start(cc);
 	for (int i = 0; i < STEPS; i++)
 		step(&w);
 	extension(&w, w.end);
 	room(&w);
 	be_ja(&cc->e, cc->odd);
 	if (!cc->early) {
-		/* ipv6_find_hdr leaves the offset at 0 in a later fragment: the network header */
+		/* ipv6_find_hdr leaves the offset at 0 in a later fragment: where skb->data is */
 		be_label_here(&cc->e, w.later);
-		be_load(&cc->e, 4, BPF_REG_1, R_REC, REC_NH);
+		be_load(&cc->e, 4, BPF_REG_1, R_REC, REC_TMP);
+		be_store(&cc->e, 4, R_REC, REC_NEXT, BPF_REG_1);
+		be_load(&cc->e, 4, BPF_REG_1, R_REC, cc->num == HN_EGRESS ? REC_ZERO : REC_NH);
 		be_store(&cc->e, 4, R_REC, REC_AT, BPF_REG_1);
 		extension(&w, w.end);
 		be_ja(&cc->e, parsed);

@@ -15,6 +15,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
+#include "kernel.h"
 #include "priv.h"
 
 #define NO_SUCH_IFINDEX 0x7ffffffe
@@ -35,12 +36,17 @@
 #define KFUNC(n)	((struct bpf_insn){ .code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_KFUNC_CALL, .imm = n })
 #define EXIT		((struct bpf_insn){ .code = BPF_JMP | BPF_EXIT })
 
-static int load_xdp(const struct bpf_insn *insn, size_t n)
+static int load_prog(uint32_t type, uint32_t attach_type, const struct bpf_insn *insn, size_t n)
 {
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP);
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "fwjit_probe", "GPL", insn, n, &opts);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach_type);
+	int fd = bpf_prog_load(type, "fwjit_probe", "GPL", insn, n, &opts);
 
 	return fd < 0 ? -errno : fd;
+}
+
+static int load_xdp(const struct bpf_insn *insn, size_t n)
+{
+	return load_prog(BPF_PROG_TYPE_XDP, BPF_XDP, insn, n);
 }
 
 static int close_ok(int fd)
@@ -61,6 +67,20 @@ static int load_smallest(void)
 static int try_xdp(void)
 {
 	return close_ok(load_smallest());
+}
+
+static int try_sched_cls(void)
+{
+	struct bpf_insn insn[] = { MOV_IMM(BPF_REG_0, 0), EXIT };
+
+	return close_ok(load_prog(BPF_PROG_TYPE_SCHED_CLS, 0, insn, 2));
+}
+
+static int try_netfilter(void)
+{
+	struct bpf_insn insn[] = { MOV_IMM(BPF_REG_0, BE_NF_ACCEPT), EXIT };
+
+	return close_ok(load_prog(BE_PROG_TYPE_NETFILTER, BE_ATTACH_NETFILTER, insn, 2));
 }
 
 /* ret is the index of the loopback device of an empty network namespace: 1. */
@@ -217,6 +237,8 @@ struct attempt {
 static const struct attempt attempts[] = {	/* ORDER caps.def */
 	{ try_xdp, "BPF_PROG_LOAD: an XDP program of 2 instructions" },
 	{ try_xdp_link, "BPF_LINK_CREATE: lo of an empty network namespace, generic mode" },
+	{ try_sched_cls, "BPF_PROG_LOAD: a tc program of 2 instructions" },
+	{ try_netfilter, "BPF_PROG_LOAD: a netfilter program of 2 instructions" },
 	{ try_array, "BPF_MAP_CREATE: an array of 1 entry" },
 	{ try_percpu_array, "BPF_MAP_CREATE: a per-CPU array of 1 entry" },
 	{ try_var_offset, "BPF_PROG_LOAD: a load at an offset that a packet byte says" },

@@ -238,6 +238,11 @@ static int load(const struct be_prog *p, struct diags *ds, struct ld_prog *ret)
 	insn = resolve(p, ret, &x.kfuncs);
 	if (!insn)
 		return -ENOMEM;
+	err = ld_relocs_apply(p->reloc, p->n_reloc, insn);
+	if (err) {
+		diag_add(ds, DIAG_ERROR, NULL, "a structure that the program reads is not in this kernel: %s", strerror(-err));
+		return err;
+	}
 	ld_lines_make(p, &x.lines);
 	err = load_insns(p, insn, &x, NULL, 0);
 	if (err < 0) {

@@ -61,7 +61,7 @@ int ld_local_ranges(struct arena *a, struct ld_nl *nl, int family, struct imr_ra
 int ld_rules_plain(struct ld_nl *nl, int family, bool *ret_plain);
 struct imr_range *ld_ranges_join(struct arena *a, struct imr_range *r, uint32_t n, uint32_t *ret_n);
 
-/* kfunc.c: kernel functions that programs call; the module is the one that has them where the kernel itself does not. */
+/* ktypes.c: kernel functions that programs call; the module is the one that has them where the kernel itself does not. */
 #define LD_KFUNC_MODULE "nf_conntrack"
 struct ld_kfunc {
 	int id;			/* in its types */
@@ -76,6 +76,8 @@ void ld_kfuncs_put(struct ld_kfuncs *k);
 #define _cleanup_kfuncs_ __attribute__((cleanup(ld_kfuncs_put)))
 /* A call whose imm is the index of a name becomes one of the function. */
 void ld_kfunc_resolve(const struct ld_kfuncs *k, struct bpf_insn *i);
+/* Loads of members get their offsets. */
+int ld_relocs_apply(const struct be_reloc *r, uint32_t n, struct bpf_insn *insn);
 
 /* bpffs.c: our directory in the BPF file system, locked while it is open. */
 struct ld_root {

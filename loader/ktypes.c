@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Kernel functions by name: their id in the kernel's own type information, or in that of a module, which the program is
- * then given a descriptor of.
+ * What programs take from the kernel's own type information: functions by name, with their id there or in a module's,
+ * which the program is then given a descriptor of; and where a structure's members lie.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -85,4 +85,65 @@ void ld_kfunc_resolve(const struct ld_kfuncs *k, struct bpf_insn *i)
 
 	i->imm = f->id;
 	i->off = f->module ? 1 : 0;
+}
+
+/* ------------------------------------------------------------------ members */
+
+/* Bytes from the start of type `id` to its member, through anonymous ones; negative where it has none. */
+static int member_at(const struct btf *b, uint32_t id, const char *name, size_t n)
+{
+	const struct btf_type *t = btf__type_by_id(b, id);
+	const struct btf_member *m;
+
+	if (!t || !btf_is_composite(t))
+		return -ENOENT;
+	m = btf_members(t);
+	for (int i = 0; i < btf_vlen(t); i++, m++) {
+		const char *is = btf__name_by_offset(b, m->name_off);
+		int at = btf_member_bit_offset(t, i) / 8, in;
+
+		if (is && *is) {
+			if (strlen(is) == n && !strncmp(is, name, n))
+				return at;
+			continue;
+		}
+		in = member_at(b, m->type, name, n);
+		if (in >= 0)
+			return at + in;
+	}
+	return -ENOENT;
+}
+
+/* "net_device.name+8" */
+static int field_at(const struct btf *b, const char *field)
+{
+	size_t n = strcspn(field, "."), m;
+	char type[64];
+	int id, at;
+
+	if (!field[n] || n >= sizeof(type))
+		return -EINVAL;
+	memcpy(type, field, n);
+	type[n] = '\0';
+	field += n + 1;
+	m = strcspn(field, "+");
+	id = btf__find_by_name_kind(b, type, BTF_KIND_STRUCT);
+	at = id < 0 ? id : member_at(b, id, field, m);
+	return at < 0 ? at : at + atoi(field + m);
+}
+
+int ld_relocs_apply(const struct be_reloc *r, uint32_t n, struct bpf_insn *insn)
+{
+	_cleanup_btf_ struct btf *kernel = n ? btf__load_vmlinux_btf() : NULL;
+
+	if (n && !kernel)
+		return -ENOENT;
+	for (uint32_t i = 0; i < n; i++) {
+		int at = field_at(kernel, r[i].field);
+
+		if (at < 0 || at > INT16_MAX)
+			return at < 0 ? at : -ERANGE;
+		insn[r[i].insn].off = at;
+	}
+	return 0;
 }

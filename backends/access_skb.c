@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Access to the bytes of an skb. load: bpf_skb_load_bytes copies a window to the stack, which every program type and
+ * every caller may, wherever the bytes lie. direct: packet pointers for what lies in the linear part, the helper for
+ * what does not, so that a packet of several buffers is judged by all of its bytes.
+ */
+#include <stddef.h>
+
+#include "select.h"
+
+static void nothing(struct be_cc *cc)
+{
+}
+
+static void length(struct be_cc *cc)
+{
+	be_load(&cc->e, 4, BPF_REG_1, R_CTX, offsetof(struct __sk_buff, len));
+}
+
+static struct be_window load(struct be_cc *cc, uint16_t word, unsigned int off, unsigned int len, uint32_t no)
+{
+	struct be_emit *e = &cc->e;
+
+	if (word == REC_ZERO) {
+		be_mov(e, BPF_REG_2, off);
+	} else {
+		be_load(e, 4, BPF_REG_2, R_REC, word);
+		be_jmp32(e, BPF_JGT, BPF_REG_2, BE_FRAME_MAX, no);
+		if (off)
+			be_alu64(e, BPF_ADD, BPF_REG_2, off);
+	}
+	be_mov_reg(e, BPF_REG_1, R_CTX);
+	be_mov_reg(e, BPF_REG_3, BPF_REG_10);
+	be_alu64(e, BPF_ADD, BPF_REG_3, FP_BYTES);
+	be_mov(e, BPF_REG_4, len);
+	be_call(e, BPF_FUNC_skb_load_bytes);
+	be_jmp64(e, BPF_JSLT, BPF_REG_0, 0, no);
+	return (struct be_window){ BPF_REG_10, FP_BYTES };
+}
+
+static void start(struct be_cc *cc)
+{
+	be_load(&cc->e, 4, R_DATA, R_CTX, offsetof(struct __sk_buff, data));
+	be_load(&cc->e, 4, R_END, R_CTX, offsetof(struct __sk_buff, data_end));
+}
+
+static struct be_window open(struct be_cc *cc, uint16_t word, unsigned int off, unsigned int len, uint32_t no)
+{
+	struct be_emit *e = &cc->e;
+	uint32_t beyond = be_label_new(e), there = be_label_new(e);
+	struct be_window w = be_direct_at(cc, word, off, len, no);
+
+	be_jmp64_reg(e, BPF_JGT, BPF_REG_0, R_END, beyond);
+	be_mov_reg(e, BPF_REG_5, w.reg);
+	be_alu64(e, BPF_ADD, BPF_REG_5, off);
+	be_ja(e, there);
+	be_label_here(e, beyond);
+	load(cc, word, off, len, no);
+	be_mov_reg(e, BPF_REG_5, BPF_REG_10);
+	be_alu64(e, BPF_ADD, BPF_REG_5, FP_BYTES);
+	be_label_here(e, there);
+	return (struct be_window){ BPF_REG_5, 0 };
+}
+
+const struct be_access be_skb_load = { "load_bytes", true, nothing, length, load };
+const struct be_access be_skb_direct = { "direct", true, start, length, open };
