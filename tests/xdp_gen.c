@@ -300,13 +300,19 @@ static struct imr_insn *add_value(struct gen *g, enum imr_op op, enum imr_type t
 	return i;
 }
 
+static enum imr_base any_base(const struct gen *g)
+{
+	return g->x->l3 ? B_NH + xdp_below(g->x, 3) : B_LL + xdp_below(g->x, 4);
+}
+
 static enum imr_field any_field(const struct gen *g)
 {
 	enum imr_field f;
 
 	do
 		f = 1 + xdp_below(g->x, F_MAX - 1);
-	while (f == F_META_MARK || ((f == F_META_OIF || f == F_META_OIFNAME) && g->chain->hook == HOOK_EARLY_L3));
+	while (f == F_META_MARK || (g->x->l3 && imr_fields[f].base == B_LL) ||
+	       ((f == F_META_OIF || f == F_META_OIFNAME) && g->chain->hook == HOOK_EARLY_L3));
 	return f;
 }
 
@@ -321,7 +327,7 @@ static void add_load(struct gen *g)
 		unsigned int len = chance(g->x, 70) ? 1 + xdp_below(g->x, 4) : 1 + xdp_below(g->x, 16);
 
 		i = add_value(g, OP_LD, imr_type_be(len));
-		i->base = B_LL + xdp_below(g->x, 4);
+		i->base = any_base(g);
 		i->off = xdp_below(g->x, chance(g->x, 80) ? 24 : 80);
 		i->len = len;
 		now = load_now(g, i->base, i->off, len);
@@ -412,7 +418,7 @@ static void add_test(struct gen *g, uint32_t n_rules)
 
 	if (chance(g->x, 15)) {
 		i = imr_insn_add(g->imr, g->rule, OP_NEED);
-		i->base = B_LL + xdp_below(g->x, 4);
+		i->base = any_base(g);
 		i->len = xdp_below(g->x, 40);
 	} else {
 		i = imr_insn_add(g->imr, g->rule, ops[xdp_below(g->x, 10)]);

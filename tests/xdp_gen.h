@@ -21,6 +21,7 @@ struct xdp_gen {
 	struct arena *arena;
 	struct diags *diags;
 	uint64_t rng;		/* not 0 */
+	bool l3;		/* programs ask for nothing of the link layer */
 };
 
 uint32_t xdp_below(struct xdp_gen *g, uint32_t n);
