@@ -129,7 +129,7 @@ static bool fill_all(struct cb *cb, struct be_prog *ret)
 	return true;
 }
 
-bool be_cbpf_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret)
+bool cb_compile(const struct imr *imr, const struct be_opts *opts, uint32_t max, struct be_prog *ret)
 {
 	struct cb cb;
 
@@ -146,9 +146,14 @@ bool be_cbpf_compile(const struct imr *imr, const struct caps *caps, const struc
 	cb.ret_drop = TC_ACT_SHOT;
 	cb.ret_pass = TC_ACT_OK;
 	cb.ret_next = TC_ACT_UNSPEC;
-	cb.max = BPF_MAXINSNS;
+	cb.max = max;
 	*ret = (struct be_prog){ .name = "fwjit_cbpf" };
 	return prepare(&cb) && fill_all(&cb, ret);
+}
+
+bool be_cbpf_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret)
+{
+	return cb_compile(imr, opts, BPF_MAXINSNS, ret);
 }
 
 bool be_xt_bpf_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret)

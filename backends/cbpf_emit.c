@@ -147,16 +147,30 @@ static bool is_far(const struct layout *l, uint32_t n, uint32_t label)
 	return between(l, n, label) > REACH;
 }
 
+/* Always to one place: a jump, or one whose two ways have become one. */
+static bool is_plain(const struct layout *l, const struct cb_insn *i)
+{
+	return is_ja(i) || target(l->e, i->t) == target(l->e, i->f);
+}
+
+/* Nothing comes to a plain jump behind a jump or a return: what led to it leads to its target. */
+static uint32_t plain_size(const struct layout *l, uint32_t n)
+{
+	const struct cb_insn *i = &l->e->insn[n];
+
+	if (is_ja(i) && n && (is_jump(i - 1) || BPF_CLASS(i[-1].code) == BPF_RET))
+		return 0;
+	return between(l, n, i->t) != 0;
+}
+
 static uint32_t size(const struct layout *l, uint32_t n)
 {
 	const struct cb_insn *i = &l->e->insn[n];
 
 	if (!is_jump(i))
 		return 1;
-	if (is_ja(i))
-		return between(l, n, i->t) != 0;
-	if (target(l->e, i->t) == target(l->e, i->f))
-		return between(l, n, i->t) != 0;
+	if (is_plain(l, i))
+		return plain_size(l, n);
 	return 1 + is_far(l, n, i->t) + is_far(l, n, i->f);
 }
 
@@ -175,10 +189,10 @@ static uint32_t write_jump(const struct layout *l, uint32_t n, struct sock_filte
 	const struct cb_insn *i = &l->e->insn[n];
 	uint32_t dt = between(l, n, i->t), df, far_t, far_f;
 
-	if (is_ja(i) || target(l->e, i->t) == target(l->e, i->f)) {
-		if (dt)
+	if (is_plain(l, i)) {
+		if (plain_size(l, n))
 			*to = lead(l, i->t, dt);
-		return dt != 0;
+		return plain_size(l, n);
 	}
 	df = between(l, n, i->f);
 	far_t = dt > REACH;

@@ -88,22 +88,37 @@ static bool asks_transport(const struct cb *cb, const struct imr_insn *i)
 	       (i->b != IMR_NOVAL && asks_transport(cb, cb->def[i->b]));
 }
 
-/* Does a packet of this skb->protocol get to a test of its transport header in the rule at hand? */
+static bool is_test(const struct imr_insn *i)
+{
+	return imr_ops[i->op].class == CLASS_TEST;
+}
+
+/* Does a packet of this protocol surely fail the test? */
+static bool fails_for(const struct cb *cb, const struct imr_insn *i, const struct cb_test *t, uint32_t protocol)
+{
+	return i->a != IMR_NOVAL && cb->def[i->a]->op == OP_LD && cb->def[i->a]->field == F_META_PROTOCOL &&
+	       imr_set_has(t->set, protocol) == t->neg;
+}
+
+/* Does a packet of this skb->protocol get to a test of its transport header in the rule at hand? Of tests that may
+ * change places the protocol's comes first. */
 static bool asks_of(const struct cb *cb, uint32_t rule, uint32_t protocol)
 {
 	const struct imr_rule *r = &cb->chain->rule[rule];
+	const struct cb_test *t = &cb->test[cb->first[rule]];
 
 	for (uint32_t n = 0; n < r->n; n++) {
-		const struct imr_insn *i = &r->insn[n];
-		const struct cb_test *t = &cb->test[cb->first[rule] + n];
+		uint32_t to = cb_run(r, n);
+		bool asks = is_test(&r->insn[to]) && asks_transport(cb, &r->insn[to]), fails = false;
 
-		if (imr_ops[i->op].class != CLASS_TEST)
-			continue;
-		if (asks_transport(cb, i))
-			return true;
-		if (i->a != IMR_NOVAL && cb->def[i->a]->op == OP_LD && cb->def[i->a]->field == F_META_PROTOCOL &&
-		    imr_set_has(t->set, protocol) == t->neg)
+		for (; n < to; n++) {
+			asks |= is_test(&r->insn[n]) && asks_transport(cb, &r->insn[n]);
+			fails |= is_test(&r->insn[n]) && fails_for(cb, &r->insn[n], &t[n], protocol);
+		}
+		if (fails)
 			return false;
+		if (asks)
+			return true;
 	}
 	return false;
 }

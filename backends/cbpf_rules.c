@@ -62,19 +62,27 @@ static bool implies(struct cb *cb, const struct imr_insn *j, const struct cb_tes
 	return has_bytes(cb, j, tj, what->field == F_TH_OK ? B_TH : B_TX) > 0;
 }
 
-/* May test n be left to one that is behind it and leads as far? */
-static bool is_asked_later(struct cb *cb, uint32_t rule, uint32_t n)
+/* Tests that all lead to the next rule may change places: a run of them, from n up to what is returned. */
+uint32_t cb_run(const struct imr_rule *r, uint32_t n)
+{
+	for (; n < r->n; n++)
+		if (imr_ops[r->insn[n].op].class == CLASS_END ||
+		    (imr_ops[r->insn[n].op].class == CLASS_TEST && r->insn[n].els != ELSE_NEXT))
+			break;
+	return n;
+}
+
+/* Does another test of the run ask what test n asks, and more? Of two equal ones the later one does. */
+static bool is_asked_too(struct cb *cb, uint32_t rule, uint32_t n, uint32_t from, uint32_t to)
 {
 	const struct imr_rule *r = &cb->chain->rule[rule];
 	const struct cb_test *t = &cb->test[cb->first[rule]];
 
-	if (r->insn[n].els != ELSE_NEXT)
-		return false;
-	for (uint32_t k = n + 1; k < r->n; k++) {
-		if (imr_ops[r->insn[k].op].class != CLASS_TEST)
+	for (uint32_t k = from; k < to; k++) {
+		bool same = r->insn[k].op == OP_NEED && r->insn[n].op == OP_NEED && r->insn[k].len == r->insn[n].len;
+
+		if (imr_ops[r->insn[k].op].class != CLASS_TEST || k == n || (same && k < n))
 			continue;
-		if (r->insn[k].els != ELSE_NEXT)
-			return false;
 		if (implies(cb, &r->insn[k], &t[k], &r->insn[n], &t[n]))
 			return true;
 	}
@@ -132,7 +140,7 @@ static void test(struct cb *cb, uint32_t rule, uint32_t n)
 		cb_ja(&cb->e, else_way(cb, rule, i, &cb->state));
 		return;
 	}
-	if (truth == CB_MAYBE && !is_settled(cb, rule, i) && !is_asked_later(cb, rule, n)) {
+	if (truth == CB_MAYBE && !is_settled(cb, rule, i)) {
 		yes = cb_label(&cb->e);
 		cb_learn(cb, &fails, i, t, true);
 		ask(cb, i, t, yes, else_way(cb, rule, i, &fails));
@@ -147,6 +155,48 @@ static void end(struct cb *cb, uint32_t rule, const struct imr_insn *i)
 		cb_ja(&cb->e, way(cb, i->op == OP_NEXT && i->to ? i->to : rule + 1, &cb->state));
 	else
 		cb_ret(&cb->e, i->op == OP_DROP ? cb->ret_drop : cb->ret_pass);
+}
+
+/* What sends most packets on at the least cost comes first: protocols, then lengths, so that bytes are read unguarded. */
+enum rank { RANK_FACT, RANK_NEED, RANK_MEMORY, RANK_OTHER, RANKS };
+
+static enum rank rank(struct cb *cb, const struct imr_insn *i)
+{
+	const struct imr_insn *ld = load_of(cb, i);
+
+	if (i->op == OP_NEED)
+		return RANK_NEED;
+	if (!ld)
+		return RANK_OTHER;
+	if (cb_base(ld) == B_META)
+		return RANK_FACT;
+	return is_in_memory(cb, ld) ? RANK_MEMORY : RANK_OTHER;
+}
+
+static bool fails_in(struct cb *cb, uint32_t rule, uint32_t from, uint32_t to)
+{
+	const struct imr_rule *r = &cb->chain->rule[rule];
+
+	for (uint32_t n = from; n < to; n++)
+		if (imr_ops[r->insn[n].op].class == CLASS_TEST &&
+		    cb_truth(cb, &cb->state, &r->insn[n], &cb->test[cb->first[rule] + n]) == CB_NEVER)
+			return true;
+	return false;
+}
+
+static void run(struct cb *cb, uint32_t rule, uint32_t from, uint32_t to)
+{
+	const struct imr_rule *r = &cb->chain->rule[rule];
+
+	if (fails_in(cb, rule, from, to)) {
+		cb_ja(&cb->e, way(cb, rule + 1, &cb->state));
+		return;
+	}
+	for (enum rank k = 0; k < RANKS; k++)
+		for (uint32_t n = from; n < to && cb->e.reach; n++)
+			if (imr_ops[r->insn[n].op].class == CLASS_TEST && rank(cb, &r->insn[n]) == k &&
+			    !is_asked_too(cb, rule, n, from, to))
+				test(cb, rule, n);
 }
 
 static void emit_rule(struct cb *cb, uint32_t rule)
@@ -164,9 +214,15 @@ static void emit_rule(struct cb *cb, uint32_t rule)
 	}
 	cb_define(cb, rule);
 	for (uint32_t n = 0; n < r->n && cb->e.reach; n++) {
+		uint32_t to = cb_run(r, n);
+
+		run(cb, rule, n, to);
+		n = to;
+		if (!cb->e.reach)
+			return;
 		if (imr_ops[r->insn[n].op].class == CLASS_TEST)
 			test(cb, rule, n);
-		else if (imr_ops[r->insn[n].op].class == CLASS_END)
+		else
 			end(cb, rule, &r->insn[n]);
 	}
 }

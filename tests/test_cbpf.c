@@ -136,6 +136,18 @@ static struct be_prog compile(const struct imr *imr)
 	return p;
 }
 
+/* In small filters, as many as it takes. False where a rule does not fit into one. */
+static bool compile_small(const struct imr *imr, struct be_prog *ret)
+{
+	bool ok = cb_compile(imr, &opts, 520 + xdp_below(&gen, 300), ret);
+
+	if (ok)
+		check_program(ret);
+	else
+		ck_assert_ptr_nonnull(strstr(diags.d[diags.n - 1].message, "needs a filter of more than"));
+	return ok;
+}
+
 /* ------------------------------------------------------------------ random programs */
 
 /* What a classic program refuses becomes something else, and what the IMR does not have, too. */
@@ -164,12 +176,15 @@ static struct imr *any_program(enum imr_hook hook, const struct xdp_packet *p, u
 	return imr;
 }
 
-static void random_hook(enum imr_hook hook, bool optimised)
+enum { PLAIN, OPTIMISED, SMALL };
+
+static void random_hook(enum imr_hook hook, int how)
 {
+	static const char *const hows[] = { "", " optimised", " in small filters" };
 	static struct xdp_packet p[N_PACKETS];
 	const char *given = getenv("FWJIT_SEED"), *count = getenv("FWJIT_PROGRAMS");
 	uint64_t seed = given ? strtoull(given, NULL, 0) : 0x9e3779b97f4a7c15ull;
-	int n = count ? atoi(count) : N_PROGRAMS, pairs = 0, seen = 0;
+	int n = count ? atoi(count) : N_PROGRAMS, pairs = 0, seen = 0, filters = 0;
 
 	for (int i = 0; i < n; i++, seed += 0x9e3779b9) {
 		struct arena *a = arena;
@@ -182,26 +197,97 @@ static void random_hook(enum imr_hook hook, bool optimised)
 		for (uint32_t k = 0; k < N_PACKETS; k++)
 			xdp_packet_any(&gen, &p[k], hook == HOOK_NETDEV_INGRESS);
 		imr = any_program(hook, p, N_PACKETS);
-		if (optimised && !imr_check(imr, "the generator"))
+		if (how == OPTIMISED && !imr_check(imr, "the generator"))
 			ck_assert_msg(imr_optimise(imr, NULL), "%s\n%s", diags.d[diags.n - 1].message, text_of(imr));
 		if (getenv("FWJIT_SEED"))
 			printf("%s seed %#llx\n", imr_hooks[hook].name, (unsigned long long)seed);
-		prog = compile(imr);
+		if (how != SMALL)
+			prog = compile(imr);
+		else if (!compile_small(imr, &prog))
+			goto next;
+		filters += prog.n_filter;
 		for (uint32_t k = 0; k < N_PACKETS; k++, pairs++)
 			seen += one_packet(imr, &prog, &p[k]);
+next:
 		arena_free(arena);
 		arena = gen.arena = a;
 	}
-	printf("%s%s: %d programs, %d pairs, %d of them seen there, seeds up to %#llx\n", imr_hooks[hook].name,
-	       optimised ? " optimised" : "", n, pairs, seen, (unsigned long long)seed);
+	printf("%s%s: %d programs, %d filters, %d pairs, %d of them seen there, seeds up to %#llx\n",
+	       imr_hooks[hook].name, hows[how], n, filters, pairs, seen, (unsigned long long)seed);
 }
 
 START_TEST(test_random)
 {
-	random_hook(HOOK_NETDEV_INGRESS, false);
-	random_hook(HOOK_NETDEV_INGRESS, true);
-	random_hook(HOOK_NETDEV_EGRESS, false);
-	random_hook(HOOK_NETDEV_EGRESS, true);
+	for (int how = PLAIN; how <= SMALL; how++) {
+		random_hook(HOOK_NETDEV_INGRESS, how);
+		random_hook(HOOK_NETDEV_EGRESS, how);
+	}
+}
+END_TEST
+
+static uint32_t later(uint32_t rule, uint32_t n)
+{
+	uint32_t to = rule + 1 + xdp_below(&gen, xdp_below(&gen, 8) ? 12 : 120);
+
+	return to < n ? to : n - 1;
+}
+
+/* Rules that mostly lead on, to near and far; of what they look at nothing can be remembered. */
+static struct imr *jumpy_program(uint32_t n)
+{
+	struct imr_profile profile = { 0 };
+	struct imr *imr = imr_new(arena, &diags, &profile);
+	struct imr_chain *c = imr_chain_add(imr, "jumps");
+
+	c->hook = HOOK_NETDEV_INGRESS;
+	c->policy = OP_DROP;
+	for (uint32_t i = 0; i < n; i++) {
+		struct imr_at at = { .tool = "imr", .where = "jumps", .number = i + 1 };
+		struct imr_rule *r = imr_rule_add(imr, c, &at);
+		uint32_t end = xdp_below(&gen, 100), v = imr_ld(imr, r, F_IP_SADDR);
+
+		for (uint32_t k = xdp_below(&gen, 2) + 1; k; k--) {
+			uint32_t bit = imr_op2(imr, r, OP_AND, v, 3u << xdp_below(&gen, 12));
+
+			imr_cmp(imr, r, OP_NE, bit, 0, xdp_below(&gen, 100) < 2 ? ELSE_DROP : ELSE_NEXT);
+			if (i + 1 < n && r->insn[r->n - 1].els == ELSE_NEXT && xdp_below(&gen, 12) == 0) {
+				r->insn[r->n - 1].els = ELSE_RULE;
+				r->insn[r->n - 1].to = later(i, n);
+			}
+		}
+		imr_end(imr, r, end < 2 ? OP_DROP : end < 4 ? OP_ACCEPT : OP_NEXT, 0);
+		if (end > 91 && i + 1 < n)
+			r->insn[r->n - 1].to = later(i, n);
+	}
+	return imr;
+}
+
+/* Jumps from one filter into others: the filters between find out what the first decided. */
+START_TEST(test_jumps_between_filters)
+{
+	for (uint32_t n = 0; n < 20; n++) {
+		uint32_t drops = 0, max = 250 + 25 * n;
+		struct imr_result res;
+		struct xdp_packet p;
+		struct be_prog prog;
+		struct imr *imr;
+
+		gen.rng = 5 + n;
+		imr = jumpy_program(1000);
+		ck_assert_msg(cb_compile(imr, &opts, max, &prog), "rule %u of at most %u", diags.d[diags.n - 1].at.number, max);
+		check_program(&prog);
+		for (int i = 0; i < 400; i++) {
+			struct imr_pkt pkt = pkt_of(&p, HOOK_NETDEV_INGRESS);
+
+			xdp_packet_udp(&p, xdp_below(&gen, 1 << 14), 1);
+			pkt.len = p.len;
+			one_packet(imr, &prog, &p);
+			imr_run(&res, imr, 0, &pkt, NULL);
+			drops += res.verdict == V_DROP;
+		}
+		printf("jumps: %u filters of at most %u instructions, %u of 400 packets dropped\n", prog.n_filter, max,
+		       drops);
+	}
 }
 END_TEST
 
@@ -228,6 +314,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 240);
 	suite_add_tcase(s, tc);
+	tcase_add_test(tc, test_jumps_between_filters);
 	tcase_add_test(tc, test_random);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
