@@ -6,6 +6,7 @@
  */
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
+#include <string.h>
 
 #include "cbpf.h"
 
@@ -129,56 +130,68 @@ static bool fill_all(struct cb *cb, struct be_prog *ret)
 	return true;
 }
 
-bool cb_compile(const struct imr *imr, const struct be_opts *opts, uint32_t max, struct be_prog *ret)
+static void at_netdev(struct cb *cb)
 {
-	struct cb cb;
+	cb->l2 = true;
+	cb->egress = cb->hook->num == HN_EGRESS;
+	cb->nh = ETH_HLEN;
+	cb->data = cb->egress ? 0 : ETH_HLEN;
+	cb->ret_drop = TC_ACT_SHOT;
+	cb->ret_pass = TC_ACT_OK;
+	cb->ret_next = TC_ACT_UNSPEC;
+}
 
-	if (!init(&cb, imr, opts, "cbpf"))
+static bool compile_filters(struct cb *cb, struct be_prog *ret)
+{
+	at_netdev(cb);
+	*ret = (struct be_prog){ .name = "fwjit_cbpf" };
+	return prepare(cb) && fill_all(cb, ret);
+}
+
+/* One program, which follows as many extension headers as it has room for. */
+static bool compile_one(struct cb *cb, struct be_prog *ret)
+{
+	struct be_filter f = { 0 };
+
+	cb->ret_drop = 1;
+	*ret = (struct be_prog){ .name = "fwjit_xt_bpf" };
+	if (!prepare(cb))
 		return false;
-	if (cb.chain->hook != HOOK_NETDEV_INGRESS && cb.chain->hook != HOOK_NETDEV_EGRESS) {
-		cb_refuse(&cb, &cb.chain->at, "packets are not seen as this hook sees them", NULL);
+	while (cb->steps && size_of(cb, 0, cb->chain->n) > cb->max)
+		cb->steps--;
+	if (!cb->steps) {
+		cb_refuse(cb, &cb->chain->at,
+			  arena_printf(cb->imr->arena, "needs a program of more than %u instructions", cb->max),
+			  "cbpf, or an eBPF target, can");
 		return false;
 	}
-	cb.l2 = true;
-	cb.egress = cb.chain->hook == HOOK_NETDEV_EGRESS;
-	cb.nh = ETH_HLEN;
-	cb.data = cb.egress ? 0 : ETH_HLEN;
-	cb.ret_drop = TC_ACT_SHOT;
-	cb.ret_pass = TC_ACT_OK;
-	cb.ret_next = TC_ACT_UNSPEC;
+	cb_finish(&cb->e, &f);
+	add_filter(cb, ret, &f);
+	return true;
+}
+
+bool cb_compile(const struct imr *imr, const struct be_opts *opts, const char *name, uint32_t max, struct be_prog *ret)
+{
+	struct cb cb;
+	bool xt = strcmp(name, "xt_bpf") == 0;
+
+	if (!init(&cb, imr, opts, name))
+		return false;
 	cb.max = max;
-	*ret = (struct be_prog){ .name = "fwjit_cbpf" };
-	return prepare(&cb) && fill_all(&cb, ret);
+	if (xt && (cb.hook->facts & HF_L3) && cb.hook->num != HN_EARLY)
+		return compile_one(&cb, ret);
+	if (!xt && cb.hook->family == FAM_NETDEV)
+		return compile_filters(&cb, ret);
+	cb_refuse(&cb, &cb.chain->at, "packets are not seen as this hook sees them", NULL);
+	return false;
 }
 
 bool be_cbpf_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret)
 {
-	return cb_compile(imr, opts, BPF_MAXINSNS, ret);
+	return cb_compile(imr, opts, "cbpf", BPF_MAXINSNS, ret);
 }
 
 bool be_xt_bpf_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret)
 {
-	struct cb cb;
-	struct be_filter f = { 0 };
-
-	if (!init(&cb, imr, opts, "xt_bpf"))
-		return false;
-	if (!(cb.hook->facts & HF_L3) || cb.hook->num == HN_EARLY) {
-		cb_refuse(&cb, &cb.chain->at, "packets are not seen as this hook sees them", NULL);
-		return false;
-	}
-	cb.ret_drop = 1;
-	cb.max = XT_INSNS;
-	*ret = (struct be_prog){ .name = "fwjit_xt_bpf" };
-	if (!prepare(&cb))
-		return false;
-	for (cb.steps = CB_STEPS; cb.steps && size_of(&cb, 0, cb.chain->n) > cb.max;)
-		cb.steps--;
-	if (!cb.steps) {
-		cb_refuse(&cb, &cb.chain->at, "more than 64 instructions", "cbpf, or an eBPF target, can");
-		return false;
-	}
-	cb_finish(&cb.e, &f);
-	add_filter(&cb, ret, &f);
-	return true;
+	return cb_compile(imr, opts, "xt_bpf", XT_INSNS, ret);
 }

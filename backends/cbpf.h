@@ -198,8 +198,8 @@ uint32_t cb_temp(const struct cb *cb);				/* the word of memory that is free at 
 void cb_word(struct cb *cb, uint32_t val, unsigned int w);
 void cb_in(struct cb *cb, uint32_t val, const struct imr_set *s, uint32_t in, uint32_t out);
 
-/* cbpf.c: be_cbpf_compile with filters of at most `max` instructions. */
-bool cb_compile(const struct imr *imr, const struct be_opts *opts, uint32_t max, struct be_prog *ret);
+/* cbpf.c: for the target of this name, with at most `max` instructions in a filter. */
+bool cb_compile(const struct imr *imr, const struct be_opts *opts, const char *name, uint32_t max, struct be_prog *ret);
 
 /* cbpf_rules.c: emits the filter of these rules. */
 void cb_filter(struct cb *cb, uint32_t from, uint32_t to);

@@ -139,7 +139,7 @@ static struct be_prog compile(const struct imr *imr)
 /* In small filters, as many as it takes. False where a rule does not fit into one. */
 static bool compile_small(const struct imr *imr, struct be_prog *ret)
 {
-	bool ok = cb_compile(imr, &opts, 520 + xdp_below(&gen, 300), ret);
+	bool ok = cb_compile(imr, &opts, "cbpf", 520 + xdp_below(&gen, 300), ret);
 
 	if (ok)
 		check_program(ret);
@@ -150,19 +150,39 @@ static bool compile_small(const struct imr *imr, struct be_prog *ret)
 
 /* ------------------------------------------------------------------ random programs */
 
+static void tame_load(struct imr_insn *i, bool l3)
+{
+	const struct imr_field_info *f = &imr_fields[i->field];
+
+	if (i->field == F_META_OIF || (l3 && i->field == F_META_IIF))
+		i->field = F_META_MARK;
+	if (l3 && i->field == F_META_IIFTYPE)
+		i->field = F_TX_FRAGOFF;
+	if (l3 && (f->base == B_LL || i->field == F_META_IIFNAME || i->field == F_META_OIFNAME)) {
+		i->off = f->off;
+		i->len = imr_types[f->type].bits / 8;
+		i->base = B_NH;
+		i->field = F_RAW;
+	}
+	if (l3 && i->field == F_RAW && i->base == B_LL)
+		i->base = B_NH;
+}
+
 /* What a classic program refuses becomes something else, and what the IMR does not have, too. */
-static void tame(struct imr_insn *i, uint32_t n)
+static void tame(struct imr_insn *i, uint32_t n, bool l3)
 {
 	for (; n--; i++) {
 		if (i->op == OP_NEED && !i->len)
 			i->len = 1;
-		if (i->op == OP_LD && i->field == F_META_OIF)
-			i->field = F_META_MARK;
+		if (i->op == OP_NEED && l3 && i->base == B_LL)
+			i->base = B_NH;
 		if (i->op == OP_TCPOPT) {
 			i->op = OP_LD;
 			i->field = i->imm % 2 ? F_TX_PROTO : F_TH_PROTO;
 			i->imm = 0;
 			i->base = 0;
+		} else if (i->op == OP_LD) {
+			tame_load(i, l3);
 		}
 	}
 }
@@ -170,9 +190,11 @@ static void tame(struct imr_insn *i, uint32_t n)
 static struct imr *any_program(enum imr_hook hook, const struct xdp_packet *p, uint32_t n)
 {
 	struct imr *imr = xdp_program_any(&gen, hook, p, n);
+	bool l3 = imr_hooks[hook].facts & HF_L3;
 
+	tame(imr->chain[0].entry, imr->chain[0].n_entry, l3);
 	for (uint32_t r = 0; r < imr->chain[0].n; r++)
-		tame(imr->chain[0].rule[r].insn, imr->chain[0].rule[r].n);
+		tame(imr->chain[0].rule[r].insn, imr->chain[0].rule[r].n, l3);
 	return imr;
 }
 
@@ -201,7 +223,9 @@ static void random_hook(enum imr_hook hook, int how)
 			ck_assert_msg(imr_optimise(imr, NULL), "%s\n%s", diags.d[diags.n - 1].message, text_of(imr));
 		if (getenv("FWJIT_SEED"))
 			printf("%s seed %#llx\n", imr_hooks[hook].name, (unsigned long long)seed);
-		if (how != SMALL)
+		if (imr_hooks[hook].facts & HF_L3)
+			ck_assert_msg(cb_compile(imr, &opts, "xt_bpf", 3000, &prog), "%s", text_of(imr));
+		else if (how != SMALL)
 			prog = compile(imr);
 		else if (!compile_small(imr, &prog))
 			goto next;
@@ -221,6 +245,19 @@ START_TEST(test_random)
 	for (int how = PLAIN; how <= SMALL; how++) {
 		random_hook(HOOK_NETDEV_INGRESS, how);
 		random_hook(HOOK_NETDEV_EGRESS, how);
+	}
+}
+END_TEST
+
+/* As xt_bpf's, but larger than that takes */
+START_TEST(test_random_l3)
+{
+	static const enum imr_hook hooks[] = { HOOK_IP_PREROUTING, HOOK_IP_INPUT, HOOK_IP_OUTPUT, HOOK_IP6_INPUT,
+					       HOOK_IP6_OUTPUT, HOOK_INET_PREROUTING, HOOK_INET_OUTPUT };
+
+	for (unsigned int i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++) {
+		random_hook(hooks[i], PLAIN);
+		random_hook(hooks[i], OPTIMISED);
 	}
 }
 END_TEST
@@ -274,7 +311,7 @@ START_TEST(test_jumps_between_filters)
 
 		gen.rng = 5 + n;
 		imr = jumpy_program(1000);
-		ck_assert_msg(cb_compile(imr, &opts, max, &prog), "rule %u of at most %u", diags.d[diags.n - 1].at.number, max);
+		ck_assert_msg(cb_compile(imr, &opts, "cbpf", max, &prog), "rule %u of at most %u", diags.d[diags.n - 1].at.number, max);
 		check_program(&prog);
 		for (int i = 0; i < 400; i++) {
 			struct imr_pkt pkt = pkt_of(&p, HOOK_NETDEV_INGRESS);
@@ -316,6 +353,7 @@ int main(void)
 	suite_add_tcase(s, tc);
 	tcase_add_test(tc, test_jumps_between_filters);
 	tcase_add_test(tc, test_random);
+	tcase_add_test(tc, test_random_l3);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);
