@@ -9,15 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cbpf_live.h"
 #include "cbpf_run.h"
 #include "xdp_gen.h"
 
 #define N_PACKETS	220
 #define N_PROGRAMS	150
+#define N_LIVE		40
 
 static struct arena *arena;
 static struct diags diags;
 static struct xdp_gen gen;
+static struct cbpf_live live;
 static const struct be_opts opts = { .dev = "v0", .ifindex = XDP_IFINDEX, .mac = XDP_MAC };
 
 static const char *text_of(const struct imr *imr)
@@ -328,6 +331,72 @@ START_TEST(test_jumps_between_filters)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ in the kernel */
+
+/* Where a packet leaves, skb->protocol is the sender's; a raw socket gives the field as it is. */
+static bool is_fit(const struct xdp_packet *p, enum imr_hook hook)
+{
+	return hook == HOOK_NETDEV_INGRESS || p->frame[12] << 8 >= 0x600;
+}
+
+static void one_live(const struct imr *imr, const struct xdp_packet *p, int *seen)
+{
+	enum imr_hook hook = imr->chain[0].hook;
+	struct imr_pkt pkt = pkt_of(p, hook);
+	struct imr_result res;
+	struct imr_view view;
+	int got;
+
+	pkt.mark = 0;
+	imr_view(&view, &pkt, hook, &imr->profile);
+	if (!view.domain || !is_fit(p, hook))
+		return;
+	imr_run(&res, imr, 0, &pkt, NULL);
+	got = cbpf_live_drops(&live, p->frame, p->len);
+	ck_assert_msg(got >= 0, "%s", strerror(-got));
+	++*seen;
+	if (got && n_headers(&view, &pkt) > CB_STEPS)
+		return;
+	ck_assert_msg(got == (res.verdict == V_DROP), "rule %u: reference says %s, the kernel %s\n%s\n%s",
+		      res.at.number, res.verdict == V_DROP ? "drop" : "accept", got ? "drop" : "accept", hex_of(p),
+		      text_of(imr));
+}
+
+static void live_hook(enum imr_hook hook, bool small)
+{
+	static struct xdp_packet p[N_PACKETS];
+	int seen = 0, filters = 0;
+
+	for (int i = 0; i < N_LIVE; i++) {
+		struct be_prog prog;
+		struct imr *imr;
+		int r;
+
+		gen.rng = 0x5851f42d4c957f2d + i;
+		for (uint32_t k = 0; k < N_PACKETS; k++)
+			xdp_packet_any(&gen, &p[k], hook == HOOK_NETDEV_INGRESS);
+		imr = any_program(hook, p, N_PACKETS);
+		if (small && !compile_small(imr, &prog))
+			continue;
+		if (!small)
+			prog = compile(imr);
+		r = cbpf_live_install(&live, &prog, hook == HOOK_NETDEV_EGRESS);
+		ck_assert_msg(r == 0, "%s: %u filters, the first of %u", strerror(-r), prog.n_filter, prog.filter[0].n);
+		filters += prog.n_filter;
+		for (uint32_t k = 0; k < N_PACKETS; k++)
+			one_live(imr, &p[k], &seen);
+	}
+	printf("%s in the kernel: %d filters, %d packets\n", imr_hooks[hook].name, filters, seen);
+}
+
+START_TEST(test_live)
+{
+	live_hook(HOOK_NETDEV_INGRESS, false);
+	live_hook(HOOK_NETDEV_INGRESS, true);
+	live_hook(HOOK_NETDEV_EGRESS, false);
+}
+END_TEST
+
 static void setup(void)
 {
 	arena = arena_new();
@@ -345,7 +414,7 @@ int main(void)
 	Suite *s = suite_create("cbpf");
 	TCase *tc = tcase_create("cbpf");
 	SRunner *sr = srunner_create(s);
-	int failed;
+	int failed, r = cbpf_live_open(&live);
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -354,6 +423,10 @@ int main(void)
 	tcase_add_test(tc, test_jumps_between_filters);
 	tcase_add_test(tc, test_random);
 	tcase_add_test(tc, test_random_l3);
+	if (r == 0)
+		tcase_add_test(tc, test_live);
+	else
+		printf("skip: cbpf: no classic filters in a network namespace of its own: %s\n", strerror(-r));
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);
