@@ -61,9 +61,12 @@ static void tail_put(struct sock_filter *at, struct tail t)
 
 static bool tail_get(const struct ld_filter *f, struct tail *ret)
 {
-	const struct sock_filter *at = f->insn + f->n - TAIL;
+	const struct sock_filter *at;
 
-	if (!f->bpf || f->n <= TAIL || at[0].code != (BPF_RET | BPF_K) || at[0].k != MAGIC)
+	if (!f->bpf || f->n <= TAIL)
+		return false;
+	at = f->insn + f->n - TAIL;
+	if (at[0].code != (BPF_RET | BPF_K) || at[0].k != MAGIC)
 		return false;
 	*ret = (struct tail){ .gen = at[1].k, .index = at[2].k, .n = at[3].k };
 	return true;

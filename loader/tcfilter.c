@@ -79,20 +79,34 @@ static int qdisc(struct ld_nl *nl, uint32_t ifindex, int type, int flags)
 	return ld_nl_ask(nl, nlh, NULL, NULL);
 }
 
+/* Made here; those of devices that are gone are forgotten. */
+static void remember(uint32_t ifindex)
+{
+	_cleanup_close_ int dir = ld_run_dir(true);
+	_cleanup_names_ char **names = NULL;
+	char path[40], name[32];
+	struct ld_link link;
+	unsigned int i;
+
+	if (dir < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	names = ld_dir_names(path);
+	for (char **n = names; n && *n; n++)
+		if (sscanf(*n, "clsact-%u", &i) == 1 && ld_link_get(NULL, i, &link))
+			unlinkat(dir, *n, 0);
+	marker(ifindex, name);
+	ld_run_write(dir, name, "", 0);
+}
+
 /* An ingress qdisc in its place is -EEXIST too; then filters at egress are refused by the kernel. */
 int ld_tc_qdisc(struct ld_nl *nl, uint32_t ifindex)
 {
-	_cleanup_close_ int dir = -1;
-	char name[32];
 	int err = qdisc(nl, ifindex, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL);
 
-	if (err)
-		return err == -EEXIST ? 0 : err;
-	dir = ld_run_dir(true);
-	marker(ifindex, name);
-	if (dir >= 0)
-		ld_run_write(dir, name, "", 0);
-	return 0;
+	if (!err)
+		remember(ifindex);
+	return err == -EEXIST ? 0 : err;
 }
 
 void ld_tc_qdisc_put(struct ld_nl *nl, uint32_t ifindex)

@@ -69,13 +69,20 @@ static bool may_enter(void)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
+bool live_may(void)
+{
+	if (may_enter())
+		return true;
+	printf("skip: this user cannot make a network namespace with a BPF file system\n");
+	return false;
+}
+
 int live_main(Suite *s)
 {
 	SRunner *r = srunner_create(s);
 	int failed;
 
-	if (!may_enter()) {
-		printf("skip: this user cannot make a network namespace with a BPF file system\n");
+	if (!live_may()) {
 		srunner_free(r);
 		return 77;
 	}

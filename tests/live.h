@@ -15,6 +15,7 @@ void live_teardown(void);
 void live_sh(const char *cmd);	/* must succeed */
 const char *live_said(void);	/* all diagnostics so far */
 uint32_t live_xdp(const char *dev);	/* id of the program on a device */
+bool live_may(void);	/* false, having said why, where this user may not make such namespaces */
 /* Runs the suite; 77 with a reason where this user may not make such namespaces. */
 int live_main(Suite *s);
 
