@@ -25,8 +25,8 @@ static int refuse(struct ld_job *j, int err, const char *what)
 {
 	struct diag *d = diag_add(j->ds, DIAG_ERROR, NULL, "cannot attach to \"%s\": %s: %s", j->name, what, strerror(-err));
 
-	if (err == -EPERM || err == -EACCES)
-		d->hint = "`fwjit probe` says which right is missing";
+	if (err == -EPERM || err == -EACCES || err == -ENOENT)
+		d->hint = ld_root_hint(err);
 	return err;
 }
 
@@ -235,6 +235,7 @@ static void sweep(const struct ld_root *ours)
 		id = ld_dir_names(other.path);
 		for (char **i = id; i && *i; i++)
 			sweep_one(&other, *i);
+		ld_claim_sweep(&other);
 		rmdir(other.path);
 	}
 }
@@ -266,6 +267,9 @@ static int look(struct ld_job *j)
 		return said(j, had, err, "no such place");
 	if (j->hook->pinned)
 		j->old_err = ld_att_open(j->root, j->st.id, &j->old);
+	err = ld_claim_check(j);
+	if (err)
+		return refuse(j, err, "it was attached or detached meanwhile");
 	err = j->hook->look(j);
 	if (err || !j->hook->pinned || !j->replace || j->old.prog_id != j->what->prog->id)
 		return said(j, had, err, "what is there cannot be read");

@@ -18,6 +18,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
@@ -56,24 +57,25 @@ static char *mount_point(char *line)
 	return p;
 }
 
-static bool find_mounted(char *ret, size_t size)
+static int find_mounted(char *ret, size_t size)
 {
 	_cleanup_free_ char *line = NULL;
 	FILE *f = fopen("/proc/thread-self/mountinfo", "re");
-	bool found = false;
+	int err = -ENOENT;
 	size_t cap = 0;
 
-	if (!f)
-		return false;
-	while (!found && getline(&line, &cap, f) > 0) {
+	while (f && err && getline(&line, &cap, f) > 0) {
 		const char *p = mount_point(line);
 
-		found = p && strlen(p) < size && is_bpffs(p) && !access(p, W_OK);
-		if (found)
+		if (!p || strlen(p) >= size || !is_bpffs(p))
+			continue;
+		err = access(p, W_OK) ? -EACCES : 0;
+		if (!err)
 			strcpy(ret, p);
 	}
-	fclose(f);
-	return found;
+	if (f)
+		fclose(f);
+	return err;
 }
 
 int ld_bpffs_find(char *ret_path, size_t size)
@@ -85,10 +87,49 @@ int ld_bpffs_find(char *ret_path, size_t size)
 			strcpy(ret_path, usual[i]);
 			return 0;
 		}
-	return find_mounted(ret_path, size) ? 0 : -ENOENT;
+	return find_mounted(ret_path, size);
 }
 
-/* In the mount namespace of process 1, so that it outlives us; in our own where that of process 1 may not be seen. */
+bool ld_state_hidden(void)
+{
+	char path[LD_PATH];
+
+	return ld_bpffs_find(path, sizeof(path)) == -EACCES && (ld_init_userns() || !ld_netns_ours());
+}
+
+const char *ld_root_hint(int err)
+{
+	if (err != -ENOENT)
+		return "`fwjit probe` says which right is missing";
+	return "what is mounted here would end with this command: let `mount -t bpf bpf /sys/fs/bpf` be done where process 1 "
+	       "sees it, outside of `ip netns exec`";
+}
+
+/* "36 35 0:31 / /sys/fs/bpf …" */
+static bool mounted_for_init(dev_t dev)
+{
+	FILE *f = fopen("/proc/1/mountinfo", "re");
+	_cleanup_free_ char *line = NULL;
+	unsigned int major, minor;
+	bool found = false;
+	size_t cap = 0;
+
+	while (f && !found && getline(&line, &cap, f) > 0)
+		found = sscanf(line, "%*d %*d %u:%u", &major, &minor) == 2 && makedev(major, minor) == dev;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+bool ld_bpffs_private(void)
+{
+	char path[LD_PATH];
+	struct stat st;
+
+	return !ld_bpffs_find(path, sizeof(path)) && !stat(path, &st) && !mounted_for_init(st.st_dev);
+}
+
+/* In the mount namespace of process 1, so that it outlives us. */
 static int bpffs_mount(void)
 {
 	int status, mnt;
@@ -99,8 +140,8 @@ static int bpffs_mount(void)
 	pid = fork();
 	if (!pid) {
 		mnt = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
-		if (mnt >= 0 && setns(mnt, CLONE_NEWNS) < 0)
-			_exit(errno);
+		if (mnt < 0 || setns(mnt, CLONE_NEWNS) < 0)
+			_exit(ENOENT);
 		_exit(mount("bpf", "/sys/fs/bpf", "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0 ? errno
 													    : 0);
 	}
@@ -139,10 +180,12 @@ int ld_root_open(struct ld_root *ret, enum ld_lock lock)
 
 	*ret = (struct ld_root){ .fd = -1 };
 	err = ld_bpffs_find(ret->path, sizeof(ret->path));
-	if (err && write) {
+	if (err == -ENOENT && write) {
 		err = bpffs_mount();
 		err = err ? err : ld_bpffs_find(ret->path, sizeof(ret->path));
 	}
+	if (err == -EACCES && !write)
+		err = -ENOENT;	/* ld_state_hidden tells the two apart */
 	if (err)
 		return err;
 	fs = open(ret->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -115,6 +115,11 @@ struct ld_attach {
 	 * packet was through; UINT32_MAX: with zero. NULL: all with zero. n_carry is the new program's number of slots. */
 	const uint32_t *carry;
 	uint32_t n_carry;
+	/* What must still be true at the commit, or nothing changes and it is -ESTALE: the claim stands; the program
+	 * that our attachment there runs is this one (0: whichever, LD_NONE: there is no such attachment). */
+	const struct ld_claim *claim;
+	uint32_t expect;
+#define LD_NONE UINT32_MAX
 };
 int ld_attach_all(struct diags *ds, const struct ld_attach *what, uint32_t n);
 /* The id that an attachment there has or would have. -EINVAL or another error where there is no such place. */
@@ -126,12 +131,29 @@ int ld_xdp_replace(struct arena *a, struct diags *ds, const struct ld_prog *prog
 		   const void *meta, size_t meta_len, const uint32_t *carry, uint32_t n_carry);
 /* Removes what fwjit attached under this id, also where its device is gone. -ENOENT: there is no such attachment. */
 int ld_detach(struct diags *ds, const char *id);
+/* claim.c: a claim stands until somebody ends all claims of this network namespace. ld_claims_end: 1 where there were
+ * holders, 0 where there were none, or -errno. */
+struct ld_claim { int fd; };
+int ld_claim_open(struct diags *ds, struct ld_claim *ret);
+bool ld_claim_stands(const struct ld_claim *c);
+void ld_claim_close(struct ld_claim *c);	/* and removes what nobody holds any more */
+int ld_claims_end(struct diags *ds);
+/* holders.c: does this network namespace have a name, or another program in it? */
+bool ld_netns_held(void);
 /* The attachments of this network namespace; none where there is no BPF file system. */
 int ld_state_list(struct arena *a, struct diags *ds, struct ld_state **ret, uint32_t *ret_n);
+/* Ids under which something is pinned that is no attachment: what a killed process left. */
+int ld_leftovers(struct arena *a, const char ***ret, uint32_t *ret_n);
+/* bpffs.c: is there a BPF file system into which the caller may not look, in a network namespace that root may use? */
+bool ld_state_hidden(void);
+/* Would what is attached end with this mount namespace? */
+bool ld_bpffs_private(void);
 /* Counters of an attachment, summed over CPUs, with what was carried over; the first n of them. */
 int ld_state_counters(struct diags *ds, const char *id, struct be_counter *ret, uint32_t n);
 /* Of the attachment's program if it is this one, -ESTALE if another has taken its place; prog_id 0: whichever it is. */
 int ld_state_gate(const char *id, uint32_t prog_id, uint64_t value);
+/* Its value. -ENOENT: it has none. */
+int ld_state_gate_get(const char *id, uint64_t *ret);
 /* jiffies.c: what a gate is compared with. The time ms milliseconds from now, in jiffies64, read by a program of our own;
  * 0 where it cannot be read, which shuts a gate. */
 struct ld_jiffies { int prog_fd, map_fd; };

@@ -89,7 +89,9 @@ enum ld_lock { LD_READ, LD_CHANGE, LD_WRITE };
 int ld_root_open(struct ld_root *ret, enum ld_lock lock);
 void ld_root_close(struct ld_root *r);
 #define _cleanup_root_ __attribute__((cleanup(ld_root_close)))
+/* -ENOENT: there is none; -EACCES: none that the caller may write in. */
 int ld_bpffs_find(char *ret_path, size_t size);
+const char *ld_root_hint(int err);	/* of ld_root_open */
 /* A directory that belongs to the caller alone, made if asked; a descriptor, or -EPERM where others could write in it. */
 int ld_dir_open(int at, const char *name, bool make);
 /* "…/xdp-eth0:5" for the id "xdp-eth0.5": the file system takes no dots. */
@@ -129,6 +131,14 @@ int ld_state_make(const struct ld_state *st, uint32_t n_slot);
 int ld_state_read(struct arena *a, const char *gen, struct ld_state *ret);
 /* With carried-over base: counters summed over CPUs. */
 int ld_att_counters(const struct ld_att *att, struct be_counter *ret, uint32_t n);
+
+/* claim.c */
+#define LD_CLAIM "watch"	/* its directory; no id */
+/* Removes a claim that nobody holds any more. */
+void ld_claim_sweep(const struct ld_root *r);
+/* Is what the attachment must find, old, still there? 0, or -ESTALE. The root is locked. */
+struct ld_job;
+int ld_claim_check(const struct ld_job *j);
 
 /* attach.c: one attachment under way. */
 struct ld_job {

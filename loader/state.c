@@ -280,6 +280,21 @@ int ld_state_gate(const char *id, uint32_t prog_id, uint64_t value)
 	return fd < 0 ? fd : ld_map_update(fd, &key, &value);
 }
 
+int ld_state_gate_get(const char *id, uint64_t *ret)
+{
+	_cleanup_root_ struct ld_root r = { .fd = -1 };
+	_cleanup_att_ struct ld_att att = { .link_fd = -1, .prog_fd = -1 };
+	_cleanup_close_ int fd = -1;
+	uint32_t key = 0;
+	int err = ld_root_open(&r, LD_READ);
+
+	err = err ? err : ld_att_open(&r, id, &att);
+	if (err)
+		return err;
+	fd = ld_pin_get(att.gen, "gate");
+	return fd < 0 ? fd : ld_map_lookup(fd, &key, ret);
+}
+
 static int list_one(struct arena *a, struct diags *ds, const struct ld_root *r, char *name, struct ld_state *ret)
 {
 	_cleanup_att_ struct ld_att att = { .link_fd = -1, .prog_fd = -1 };
@@ -324,7 +339,7 @@ static int list_pinned(struct arena *a, struct diags *ds, struct ld_state **ret,
 		n++;
 	*ret = arena_alloc(a, (n + 1) * sizeof(**ret));
 	for (uint32_t i = 0; i < n; i++)
-		if (!list_one(a, ds, &r, names[i], &(*ret)[*ret_n]))
+		if (strcmp(names[i], LD_CLAIM) && !list_one(a, ds, &r, names[i], &(*ret)[*ret_n]))
 			(*ret_n)++;
 	return 0;
 }
@@ -345,4 +360,29 @@ int ld_state_list(struct arena *a, struct diags *ds, struct ld_state **ret, uint
 				 strerror(-err));
 	}
 	return err;
+}
+
+int ld_leftovers(struct arena *a, const char ***ret, uint32_t *ret_n)
+{
+	_cleanup_root_ struct ld_root r = { .fd = -1 };
+	_cleanup_names_ char **names = NULL;
+	struct diags quiet = { .arena = a };
+	uint32_t n = 0;
+	int err = ld_root_open(&r, LD_READ);
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	names = ld_dir_names(r.path);
+	while (names && names[n])
+		n++;
+	*ret = arena_alloc(a, (n + 1) * sizeof(**ret));
+	for (uint32_t i = 0; i < n; i++) {
+		struct ld_state st;
+
+		if (strcmp(names[i], LD_CLAIM) && list_one(a, &quiet, &r, names[i], &st))
+			(*ret)[(*ret_n)++] = arena_strndup(a, names[i], strlen(names[i]));
+	}
+	return 0;
 }
