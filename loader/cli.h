@@ -35,6 +35,7 @@ struct cli {
 	enum cli_dump dump;
 	struct caps own_caps;		/* what trying showed, once probed: plan_caps */
 	bool probed;
+	const struct applied *but;	/* not the devices that have left it; NULL: all */
 	bool json, handles, stateless, terse, numeric, check_only, all, slice, snapshot, generic, foreground;
 };
 
@@ -106,11 +107,18 @@ int verb_dump(struct cli *c);
 int verb_probe(struct cli *c);
 int verb_detach(struct cli *c);
 int verb_watch(struct cli *c);
-/* What the last apply is responsible for; zeroed before the first. */
+/* What a watcher has attached so far; zeroed before the first time. */
 struct applied {
-	uint64_t fingerprint;	/* of all that the programs were made from */
+	const struct ld_claim *claim;	/* NULL: applied once, by nobody who would do it again */
+	uint64_t fingerprint;		/* of all that the programs were made from */
+	bool stale;			/* not attached: something else was attached or detached meanwhile */
 	uint32_t n;
-	struct applied_prog { char att[64]; uint32_t id; } *prog;	/* malloc'ed: attachments, and their programs' ids */
+	struct applied_prog {		/* malloc'ed: an attachment, and its program's id */
+		char att[64], dev[16];
+		uint32_t id;
+		bool planned;		/* at the last time: its gate may be open */
+		bool left;		/* somebody has detached it or put a program of theirs there: not ours any more */
+	} *prog;
 };
 /* apply's steps, which watch repeats: plan, load and attach every device. With a gate the programs come with it shut.
  * Where ret says that the programs would be those of the last time they are left as they are. A slice of ours on a device

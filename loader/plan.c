@@ -185,6 +185,22 @@ static void devices_here(struct cli *c, const char ***names, uint32_t *n)
 	if_freenameindex(list);
 }
 
+/* What somebody has taken from the watcher stays with them. */
+static void devices_keep(const struct cli *c, const char **names, uint32_t *n)
+{
+	uint32_t k = 0;
+
+	for (uint32_t i = 0; i < *n; i++) {
+		bool left = false;
+
+		for (uint32_t j = 0; c->but && j < c->but->n; j++)
+			left = left || (c->but->prog[j].left && !strcmp(c->but->prog[j].dev, names[i]));
+		if (!left)
+			names[k++] = names[i];
+	}
+	*n = k;
+}
+
 static void devices(struct cli *c, const struct cli_input *in, const char ***names, uint32_t *n)
 {
 	for (unsigned int i = 0; i < c->n_dev; i++)
@@ -312,6 +328,7 @@ int plan_make(struct cli *c, struct plan *p)
 	if (!p->in.live && diags_have(c->diags, DIAG_UNSUPPORTED))
 		return EXIT_INEXACT;
 	devices(c, &p->in, &names, &n);
+	devices_keep(c, names, &n);
 	p->dev = arena_alloc(c->arena, (n + 1) * sizeof(*p->dev));
 	for (uint32_t i = 0; i < n; i++) {
 		r = plan_device(c, p, names[i]);

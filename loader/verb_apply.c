@@ -20,7 +20,7 @@ static const struct ld_state *state_of(const struct ld_state *st, uint32_t n, co
 
 static int exit_of(int err)
 {
-	return err == -EPERM ? EXIT_RIGHTS : EXIT_INPUT;
+	return err == -EPERM || err == -EACCES ? EXIT_RIGHTS : EXIT_INPUT;
 }
 
 static int load_all(struct cli *c, struct plan *p, struct ld_prog *prog)
@@ -38,9 +38,72 @@ static int load_all(struct cli *c, struct plan *p, struct ld_prog *prog)
 	return 0;
 }
 
+static const char *id_of(struct cli *c, const struct plan *p, uint32_t i)
+{
+	return arena_printf(c->arena, "%s-%s", p->target->name, p->dev[i].env.dev);
+}
+
+static struct applied_prog *applied_find(const struct applied *a, const char *att)
+{
+	for (uint32_t i = 0; i < a->n; i++)
+		if (!strcmp(a->prog[i].att, att))
+			return &a->prog[i];
+	return NULL;
+}
+
+static struct applied_prog *applied_add(struct cli *c, struct applied *a, const char *att, const char *dev)
+{
+	struct applied_prog *prog = realloc(a->prog, (a->n + 1) * sizeof(*prog));
+
+	if (!prog) {
+		diag_add(c->diags, DIAG_ERROR, NULL, "%s", strerror(ENOMEM));
+		return NULL;
+	}
+	a->prog = prog;
+	prog = &prog[a->n++];
+	*prog = (struct applied_prog){ 0 };
+	snprintf(prog->att, sizeof(prog->att), "%s", att);
+	snprintf(prog->dev, sizeof(prog->dev), "%s", dev);
+	return prog;
+}
+
+/* The program that must still run there when the new one is attached. A watcher replaces its own only, once it has one. */
+static uint32_t expected(const struct applied *a, const struct ld_state *st, uint32_t n, const char *att, const char *dev)
+{
+	const struct applied_prog *prog = applied_find(a, att);
+	const struct ld_state *old = state_of(st, n, dev);
+
+	if (prog && !prog->left)
+		return prog->id;
+	if (old)
+		return old->prog_id;
+	for (uint32_t i = 0; i < n; i++)
+		if (!strcmp(st[i].id, att))
+			return 0;
+	return LD_NONE;
+}
+
+/* A slice never takes the place of a firewall. A watcher that has work elsewhere leaves the device alone. */
+static int refuse_exact(struct cli *c, struct applied *a, const struct ld_state *old)
+{
+	struct applied_prog *prog;
+
+	if (a->fingerprint && !c->n_dev) {
+		prog = applied_add(c, a, old->id, old->where.dev);
+		a->stale = prog;
+		if (prog)
+			prog->left = true;
+		return EXIT_INPUT;
+	}
+	diag_add(c->diags, DIAG_ERROR, NULL, "\"%s\" is the firewall of \"%s\", from a file: a slice would take its place",
+		 old->id, old->where.dev)
+		->hint = arena_printf(c->arena, "`fwjit detach %s` first, or choose other devices with --dev", old->id);
+	return EXIT_INPUT;
+}
+
 /* What is attached to one device, with the counters that its rules had. */
-static void attachment(struct cli *c, struct plan *p, uint32_t i, const struct ld_prog *prog, const struct ld_state *old,
-		       struct ld_attach *ret)
+static int attachment(struct cli *c, struct plan *p, uint32_t i, struct applied *a, const struct ld_state *old,
+		      struct ld_attach *ret)
 {
 	struct plan_dev *d = &p->dev[i];
 	struct strbuf meta = { .arena = c->arena };
@@ -48,19 +111,20 @@ static void attachment(struct cli *c, struct plan *p, uint32_t i, const struct l
 
 	meta_encode(&meta, p, d);
 	*ret = (struct ld_attach){
-		.prog = prog, .where = { .kind = LD_XDP, .generic = c->generic }, .meta = meta.s, .meta_len = meta.len,
+		.where = { .kind = LD_XDP, .generic = c->generic }, .meta = meta.s, .meta_len = meta.len,
 	};
 	snprintf(ret->where.dev, sizeof(ret->where.dev), "%s", d->env.dev);
-	if (old && !meta_decode(c, old, &was)) {
-		uint32_t *carry = arena_alloc(c->arena, (d->placed->n_slot + 1) * sizeof(*carry));
-
-		meta_carry(c->arena, was.placed, d->placed, carry);
-		ret->carry = carry;
-		ret->n_carry = d->placed->n_slot;
-	}
+	if (!old || meta_decode(c, old, &was))
+		return 0;
+	if (p->in.live && !was.live)
+		return refuse_exact(c, a, old);
+	ret->carry = arena_alloc(c->arena, (d->placed->n_slot + 1) * sizeof(*ret->carry));
+	meta_carry(c->arena, was.placed, d->placed, (uint32_t *)ret->carry);
+	ret->n_carry = d->placed->n_slot;
+	return 0;
 }
 
-static int attach_all(struct cli *c, struct plan *p, const struct ld_prog *prog)
+static int attach_all(struct cli *c, struct plan *p, const struct ld_prog *prog, struct applied *a)
 {
 	struct ld_attach *what = arena_alloc(c->arena, (p->n + 1) * sizeof(*what));
 	struct ld_state *st = NULL;
@@ -69,9 +133,19 @@ static int attach_all(struct cli *c, struct plan *p, const struct ld_prog *prog)
 
 	if (ld_state_list(c->arena, c->diags, &st, &n_st))
 		return EXIT_INPUT;
-	for (uint32_t i = 0; i < p->n; i++)
-		attachment(c, p, i, &prog[i], state_of(st, n_st, p->dev[i].env.dev), &what[i]);
+	for (uint32_t i = 0; i < p->n; i++) {
+		const char *dev = p->dev[i].env.dev;
+
+		r = attachment(c, p, i, a, state_of(st, n_st, dev), &what[i]);
+		if (r)
+			return r;
+		what[i].prog = &prog[i];
+		what[i].claim = a->claim;
+		if (p->in.live)
+			what[i].expect = expected(a, st, n_st, id_of(c, p, i), dev);
+	}
 	r = ld_attach_all(c->diags, what, p->n);
+	a->stale = r == -ESTALE;
 	return r ? exit_of(r) : 0;
 }
 
@@ -82,11 +156,6 @@ static uint32_t count_notes(const struct cli *c)
 	for (uint32_t i = 0; i < c->diags->n; i++)
 		n += c->diags->d[i].level == DIAG_UNSUPPORTED;
 	return n;
-}
-
-static const char *id_of(struct cli *c, const struct plan *p, uint32_t i)
-{
-	return arena_printf(c->arena, "%s-%s", p->target->name, p->dev[i].env.dev);
 }
 
 static void say(struct cli *c, const struct plan *p, uint32_t unknown)
@@ -115,7 +184,11 @@ static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 			strbuf_add(&out, "packet sockets (a DHCP client, a capture) hear %s: what is dropped at XDP they no longer see; "
 				   "accept what they need in the rules\n", p->dev[i].env.dev);
 	if (!p->n && !c->json)
-		strbuf_add(&out, "nothing to attach: no device here drops anything surely\n");
+		strbuf_add(&out, "nothing to attach: %s\n", p->in.live ? "no device here drops anything surely" :
+								      "the file has no chain at the ingress of a device");
+	if (!c->json && ld_bpffs_private())
+		strbuf_add(&out, "what is attached ends with this mount namespace: its BPF file system is not the one that process 1 "
+			   "sees\n");
 	if (unknown && !c->json)
 		strbuf_add(&out, "%u matches or statements are not known at XDP: packets that reach them pass to the live rules "
 			   "(`fwjit check` names them)\n", unknown);
@@ -124,7 +197,27 @@ static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 	fflush(stdout);
 }
 
-static int commit(struct cli *c, struct plan *p)
+/* What an earlier file made the firewall of other devices stays; nobody should take it for gone. */
+static void say_others(struct cli *c, const struct plan *p)
+{
+	struct ld_state *st = NULL;
+	uint32_t n = 0;
+
+	if (p->in.live || c->json || ld_state_list(c->arena, c->diags, &st, &n))
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		bool here = false;
+		struct meta m;
+
+		for (uint32_t k = 0; k < p->n; k++)
+			here = here || !strcmp(st[i].id, id_of(c, p, k));
+		if (!here && !st[i].gone && !meta_decode(c, &st[i], &m) && !m.live)
+			printf("%s: stays as an earlier file made it; `fwjit detach %s` removes it\n", st[i].id, st[i].id);
+	}
+	fflush(stdout);
+}
+
+static int commit(struct cli *c, struct plan *p, struct applied *a)
 {
 	struct ld_prog *prog = arena_alloc(c->arena, (p->n + 1) * sizeof(*prog));
 	int r;
@@ -133,7 +226,7 @@ static int commit(struct cli *c, struct plan *p)
 		prog[i].fd = -1;
 	r = load_all(c, p, prog);
 	if (!r)
-		r = attach_all(c, p, prog);
+		r = attach_all(c, p, prog, a);
 	for (uint32_t i = 0; i < p->n; i++)
 		if (prog[i].fd >= 0)
 			ld_prog_close(&prog[i]);
@@ -163,17 +256,20 @@ static bool planned(struct cli *c, const struct plan *p, const char *id)
 	return false;
 }
 
-/* A slice that the live rules no longer give reason for must not go on dropping. */
-static int retire(struct cli *c, const struct plan *p)
+/* A slice that the live rules no longer give reason for must not go on dropping. Of what others have attached meanwhile a
+ * watcher knows nothing. */
+static int retire(struct cli *c, const struct plan *p, const struct applied *a)
 {
 	struct ld_state *st = NULL;
 	uint32_t n = 0;
 	int r = ld_state_list(c->arena, c->diags, &st, &n);
 
 	for (uint32_t i = 0; i < n && !r; i++) {
+		const struct applied_prog *prog = applied_find(a, st[i].id);
 		struct meta m;
 
-		if (st[i].gone || planned(c, p, st[i].id) || meta_decode(c, &st[i], &m) || !m.live)
+		if (st[i].gone || planned(c, p, st[i].id) || (a->fingerprint && (!prog || prog->id != st[i].prog_id)) ||
+		    meta_decode(c, &st[i], &m) || !m.live)
 			continue;
 		if (ld_state_gate(st[i].id, st[i].prog_id, 0))
 			r = ld_detach(c->diags, st[i].id);
@@ -181,20 +277,21 @@ static int retire(struct cli *c, const struct plan *p)
 	return r ? exit_of(r) : 0;
 }
 
-static int remember(struct cli *c, const struct plan *p, struct applied *ret)
+static int remember(struct cli *c, const struct plan *p, struct applied *a)
 {
-	struct applied_prog *prog = realloc(ret->prog, (p->n + 1) * sizeof(*prog));
-
-	if (!prog) {
-		diag_add(c->diags, DIAG_ERROR, NULL, "%s", strerror(ENOMEM));
-		return EXIT_INPUT;
-	}
+	for (uint32_t i = 0; i < a->n; i++)
+		a->prog[i].planned = false;
 	for (uint32_t i = 0; i < p->n; i++) {
-		snprintf(prog[i].att, sizeof(prog[i].att), "%s", id_of(c, p, i));
-		prog[i].id = p->dev[i].prog_id;
+		const char *id = id_of(c, p, i);
+		struct applied_prog *prog = applied_find(a, id);
+
+		if (!prog)
+			prog = applied_add(c, a, id, p->dev[i].env.dev);
+		if (!prog)
+			return EXIT_INPUT;
+		prog->id = p->dev[i].prog_id;
+		prog->planned = true;
 	}
-	ret->prog = prog;
-	ret->n = p->n;
 	return 0;
 }
 
@@ -211,14 +308,15 @@ int apply_once(struct cli *c, bool gate, struct applied *ret)
 	is = print_of(c, &p);
 	if (ret->fingerprint == is)
 		return 0;
-	r = commit(c, &p);
+	r = commit(c, &p, ret);
 	if (!r)
 		r = remember(c, &p, ret);
 	if (!r && p.in.live && !c->n_dev)
-		r = retire(c, &p);
+		r = retire(c, &p, ret);
 	if (r)
 		return r;
 	say(c, &p, count_notes(c));
+	say_others(c, &p);
 	ret->fingerprint = is;
 	return 0;
 }
@@ -235,9 +333,11 @@ static int start_watch(struct cli *c)
 		return EXIT_INPUT;
 	}
 	if (!pid) {
-		close(ready[0]);
+		/* Nothing of the caller's stays open: not its locks, not the descriptors that it forgot. */
+		if (dup2(ready[1], 3) < 0 || close_range(4, ~0U, 0) < 0)
+			_exit(EXIT_INPUT);
 		setsid();
-		_exit(watch_run(c, ready[1]));
+		_exit(watch_run(c, 3));
 	}
 	close(ready[1]);
 	if (read(ready[0], &status, 1) != 1)

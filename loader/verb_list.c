@@ -17,6 +17,7 @@ struct listing {
 	const struct imr_at **slot;
 	struct be_counter *count;
 	struct fe_texts *live;		/* what the live rules have counted, where they are the authority */
+	bool shut;			/* it drops nothing: its gate is not open */
 };
 
 /* Our own counter of a rule (a rule may have several in a slice), and what the live rule has counted itself. */
@@ -201,12 +202,40 @@ static void counters_text(struct listing *l)
 	}
 }
 
+/* Nobody has renewed it: the watcher has ended, or keeps it shut. Without the right to read the clock it is taken for open. */
+static bool is_shut(struct cli *c, const struct ld_state *st)
+{
+	struct ld_jiffies clock;
+	struct diags quiet = { .arena = c->arena };
+	uint64_t until, now;
+
+	if (ld_state_gate_get(st->id, &until) || ld_jiffies_open(&quiet, &clock))
+		return false;
+	now = ld_jiffies_in(&clock, 0);
+	ld_jiffies_close(&clock);
+	return now && until <= now;
+}
+
+static const char *header_json(const struct listing *l)
+{
+	return l->st->gone ? "gone" : l->shut ? "shut" : "open";
+}
+
 static void header(struct listing *l)
 {
-	if (l->c->json)
+	if (l->c->json) {
+		strbuf_add(&l->out, "{\"id\":");
+		json_str(&l->out, l->st->id);
+		strbuf_add(&l->out, ",\"target\":\"%s\",\"dev\":", l->st->target);
+		json_str(&l->out, l->st->where.dev);
+		strbuf_add(&l->out, ",\"program\":%u,\"mode\":\"%s\",\"gate\":\"%s\"}\n", l->st->prog_id,
+			   l->meta.live ? "slice" : "exact", header_json(l));
 		return;
-	strbuf_add(&l->out, "# fwjit: %s on %s, program %u, %s%s\n", l->st->target, *l->st->where.dev ? l->st->where.dev : l->st->id, l->st->prog_id,
+	}
+	strbuf_add(&l->out, "# fwjit: %s on %s, program %u, %s%s%s\n", l->st->target, *l->st->where.dev ? l->st->where.dev : l->st->id, l->st->prog_id,
 		   l->meta.live ? "drops early what the live rules surely drop" : "exact",
+		   l->shut ? "; its gate is shut: everything passes (is its watcher running, and does `fwjit check` refuse "
+			     "nothing?)" : "",
 		   l->st->gone ? "; the device is gone" : "");
 }
 
@@ -226,6 +255,7 @@ static int one(struct cli *c, const struct ld_state *st, bool counters, struct s
 		if (!fe_live_get(c->arena, c->diags, &now))
 			l.live = fe_texts_new(c->arena, &now);
 	}
+	l.shut = is_shut(c, st);
 	header(&l);
 	if (counters || c->json) {
 		counters_text(&l);
@@ -254,6 +284,10 @@ int verb_list(struct cli *c)
 		r = EXIT_INPUT;
 	for (uint32_t i = 0; i < n && !r; i++)
 		r = one(c, &st[i], counters, &out);
+	if (!r && !n && ld_state_hidden()) {
+		diag_add(c->diags, DIAG_ERROR, NULL, "what is attached here is not yours to see: the BPF file system is not yours");
+		r = EXIT_RIGHTS;
+	}
 	if (out.len)
 		fwrite(out.s, 1, out.len, stdout);
 	fflush(stdout);

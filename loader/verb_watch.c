@@ -15,8 +15,9 @@
 
 #include "cli.h"
 
-#define POLL_MS 200	/* legacy tables, tcx programs and IPVS have no notification: they are compared this often */
-#define OPEN_MS 2000	/* how long a gate stays open unless it is renewed, which is at each poll */
+#define POLL_MS 100	/* what changes without a word is compared this often */
+#define OPEN_MS 500	/* how long a gate stays open unless it is renewed, which is at each poll */
+#define HELD_MS 2000	/* is this network namespace still wanted? */
 
 static volatile sig_atomic_t ended;
 
@@ -43,10 +44,12 @@ struct watch {
 	const struct cli *base;
 	struct ld_watch kernel;
 	struct ld_jiffies clock;
+	struct ld_claim claim;
 	struct applied applied;
 	uint64_t silent;
 	bool in_step;
-	uint32_t ours;		/* of applied's, at the last look */
+	bool resident;		/* started by apply: ends with its network namespace */
+	double held;		/* when it was seen to be wanted */
 	struct stats stats;
 };
 
@@ -60,30 +63,39 @@ static struct cli *begin_round(const struct watch *w, struct cli *c, struct diag
 	return c;
 }
 
-/* Opens for a while, or shuts, the gates of what is in step; how many of them are still there. A program that somebody
- * else has put in place of ours is not ours to open: what it was made from is not known here. */
-static uint32_t set_gates(const struct watch *w, bool open)
+/* Opens for a while, or shuts, the gates of what is in step. A program that somebody else has put in place of ours is not
+ * ours to open: what it was made from is not known here. */
+static void set_gates(struct watch *w, bool open)
 {
 	uint64_t value = open ? ld_jiffies_in(&w->clock, OPEN_MS) : 0;
-	uint32_t there = 0;
 
-	for (uint32_t i = 0; i < w->applied.n; i++)
-		there += !ld_state_gate(w->applied.prog[i].att, w->applied.prog[i].id, value);
-	return there;
+	for (uint32_t i = 0; i < w->applied.n; i++) {
+		struct applied_prog *p = &w->applied.prog[i];
+		int err = p->left ? 0 : ld_state_gate(p->att, p->id, p->planned ? value : 0);
+
+		p->left = p->left || err == -ENOENT || err == -ESTALE;
+	}
 }
 
-/* Is anything of ours attached, if only with its gate shut? */
-static bool attached(const struct watch *w)
+/* Has somebody detached everything, or all that was attached, or put programs of their own in its place? */
+static bool is_over(const struct watch *w)
 {
-	struct ld_state *st = NULL;
-	struct diags ds;
-	uint32_t n = 0;
-	struct cli c;
+	uint32_t left = 0;
 
-	begin_round(w, &c, &ds);
-	ld_state_list(c.arena, c.diags, &st, &n);
-	arena_free(c.arena);
-	return n > 0;
+	for (uint32_t i = 0; i < w->applied.n; i++)
+		left += w->applied.prog[i].left;
+	return !ld_claim_stands(&w->claim) || (left && left == w->applied.n);
+}
+
+/* What stays in a namespace that nobody else wants keeps it alive, with its devices. */
+static bool unwanted(struct watch *w)
+{
+	double now = now_ms();
+
+	if (!w->resident || now - w->held < HELD_MS)
+		return false;
+	w->held = now;
+	return !ld_netns_held();
 }
 
 /* Of what changes without a word: legacy tables, and what may stand before the rules. */
@@ -106,11 +118,23 @@ static int apply_round(struct watch *w)
 	int r;
 
 	begin_round(w, &c, &ds);
+	c.but = &w->applied;
+	w->applied.stale = false;
 	r = apply_once(&c, true, &w->applied);
-	if (r)
+	if (r && !w->applied.stale)
 		cli_diags(&c, DIAG_ERROR);
 	arena_free(c.arena);
 	return r;
+}
+
+/* Has what the last round was made from changed meanwhile? Its own attaching makes notifications too. */
+static bool again(struct watch *w, int r)
+{
+	if (ended || is_over(w))
+		return false;
+	if (w->applied.stale)
+		return true;
+	return !r && (ld_watch_wait(&w->kernel, 0) > 0 || silent_hash(w) != w->silent);
 }
 
 /* Compiles until nothing changes meanwhile, then opens. A failure stays shut until the next change. */
@@ -121,9 +145,11 @@ static int step(struct watch *w)
 	do {
 		w->silent = silent_hash(w);
 		r = apply_round(w);
-	} while (!r && !ended && (ld_watch_wait(&w->kernel, 0) > 0 || silent_hash(w) != w->silent));
+		if (w->applied.stale)
+			set_gates(w, false);
+	} while (again(w, r));
 	w->in_step = !r;
-	w->ours = set_gates(w, w->in_step);
+	set_gates(w, w->in_step);
 	return r;
 }
 
@@ -142,12 +168,23 @@ static void change(struct watch *w)
 	w->stats.step_worst = t > w->stats.step_worst ? t : w->stats.step_worst;
 }
 
-/* Until a signal, or until somebody has detached, or replaced by their own, all that was attached. */
+/* What was attached in a namespace that nobody wants goes, so that nothing is left pinned. */
+static void take_away(const struct watch *w)
+{
+	struct diags ds;
+	struct cli c;
+
+	begin_round(w, &c, &ds);
+	for (uint32_t i = 0; i < w->applied.n; i++)
+		if (!w->applied.prog[i].left)
+			ld_detach(&ds, w->applied.prog[i].att);
+	arena_free(c.arena);
+}
+
+/* Until a signal, or until what was attached is not ours any more. */
 static int follow(struct watch *w)
 {
-	bool had = w->ours;
-
-	while (!ended) {
+	while (!ended && !is_over(w)) {
 		int r = ld_watch_wait(&w->kernel, POLL_MS);
 
 		if (r < 0 && r != -EINTR)
@@ -155,10 +192,11 @@ static int follow(struct watch *w)
 		if (r > 0 || silent_hash(w) != w->silent)
 			change(w);
 		else
-			w->ours = set_gates(w, w->in_step);
-		if (w->applied.n ? !w->ours : had && !attached(w))
+			set_gates(w, w->in_step);
+		if (unwanted(w)) {
+			take_away(w);
 			break;
-		had = had || w->ours;
+		}
 	}
 	return 0;
 }
@@ -170,7 +208,7 @@ static void leave_terminal(int ready_fd, char status)
 	if (write(ready_fd, &status, 1) != 1)
 		ended = 1;
 	close(ready_fd);
-	if (!freopen("/dev/null", "r", stdin) || !freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+	if (chdir("/") || !freopen("/dev/null", "r", stdin) || !freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
 		ended = 1;
 }
 
@@ -183,20 +221,41 @@ static void report(const struct stats *s)
 		s->rounds, s->failed, s->shut_sum / n, s->shut_worst, s->step_sum / n, s->step_worst, POLL_MS);
 }
 
+static int begin(struct cli *c, struct watch *w)
+{
+	int r;
+
+	/* Listening starts before the rules are read, so that no change falls between. */
+	if (ld_watch_open(c->diags, &w->kernel))
+		return EXIT_RIGHTS;
+	r = plan_caps(c, &c->own_caps);	/* once, not in every round with the gates shut */
+	if (r)
+		return r;
+	c->caps = NULL;
+	c->probed = true;
+	if (ld_jiffies_open(c->diags, &w->clock))
+		return EXIT_RIGHTS;
+	r = ld_claim_open(c->diags, &w->claim);
+	w->applied.claim = &w->claim;
+	if (r)
+		return r == -EPERM || r == -EACCES ? EXIT_RIGHTS : EXIT_INPUT;
+	r = step(w);
+	if (r && !ld_claim_stands(&w->claim))
+		diag_add(c->diags, DIAG_ERROR, NULL, "`fwjit detach --all` was quicker: nothing is attached");
+	return r;
+}
+
 int watch_run(struct cli *c, int ready_fd)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	struct watch w = { .base = c, .kernel = { -1, -1 }, .clock = { -1, -1 } };
+	struct watch w = {
+		.base = c, .kernel = { -1, -1 }, .clock = { -1, -1 }, .claim = { -1 }, .resident = ready_fd >= 0, .held = now_ms(),
+	};
 	int r;
 
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
-	/* Listening starts before the rules are read, so that no change falls between. */
-	r = ld_watch_open(c->diags, &w.kernel);
-	plan_caps(c, &c->own_caps);	/* once, not in every round with the gates shut */
-	if (!r)
-		r = ld_jiffies_open(c->diags, &w.clock);
-	r = r ? EXIT_RIGHTS : step(&w);
+	r = begin(c, &w);
 	cli_diags(c, DIAG_ERROR);
 	leave_terminal(ready_fd, r);
 	if (!r) {
@@ -207,6 +266,7 @@ int watch_run(struct cli *c, int ready_fd)
 	}
 	ld_watch_close(&w.kernel);
 	ld_jiffies_close(&w.clock);
+	ld_claim_close(&w.claim);
 	free(w.applied.prog);
 	return r;
 }
