@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The claim of those who attach again and again: a watcher must not put back what somebody detached while it compiled. A
- * claim is the directory "watch" beside the attachments, held open and locked as long as its holder lives. To end all
+ * The claim of those who attach again and again: a watcher must not put back what somebody detached while it compiled.
+ * A claim is the directory "watch" beside the attachments, held open and locked as long as its holder lives. To end all
  * claims is to remove the directory, and what is attached under a claim is attached under the same lock, where the
  * directory still is. So whatever detaches everything, after ending the claims, has the last word.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Does anybody but fwjit want this network namespace? A process that stays in it keeps it alive after it has been deleted,
- * and its devices with it. It is wanted while it has a name (process 1 sees it mounted) or another program runs in it.
- * Where that cannot be seen it is taken for wanted.
+ * Does anybody but fwjit want this network namespace? A process that stays in it keeps it alive after it has been
+ * deleted, and its devices with it. It is wanted while it has a name (process 1 sees it mounted) or another program
+ * runs in it. Where that cannot be seen it is taken for wanted.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -27,8 +27,8 @@ static bool has_name(const char *net)
 	return found;
 }
 
-/* The files of /proc/PID/net are those of the process's network namespace, each with an inode of its own, and need no right
- * to be looked at, as /proc/PID/ns/net does. */
+/* The files of /proc/PID/net are those of the process's network namespace, each with an inode of its own, and need no
+ * right to be looked at, as /proc/PID/ns/net does. */
 static bool same_file(const char *a, const char *b, const char *of)
 {
 	char path[64];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * detach: removes what fwjit attached in this network namespace, and nothing else. With --all no watcher puts anything back:
- * their claims end first. Of one attachment its watcher sees that it is gone.
+ * detach: removes what fwjit attached in this network namespace, and nothing else. With --all no watcher puts anything
+ * back: their claims end first. Of one attachment its watcher sees that it is gone.
  */
 #include <errno.h>
 #include <string.h>
