@@ -10,13 +10,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
 
 #define POLL_MS 100	/* what changes without a word is compared this often */
-#define OPEN_MS 500	/* how long a gate stays open unless it is renewed, which is at each poll */
+/* How long a gate stays open unless it is renewed, which is at each poll. Longer than a flood keeps a process waiting: it
+ * must not shut the gates by its own weight. */
+#define OPEN_MS 1000
 #define HELD_MS 2000	/* is this network namespace still wanted? */
 
 static volatile sig_atomic_t ended;
@@ -255,6 +258,7 @@ int watch_run(struct cli *c, int ready_fd)
 
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
+	setpriority(PRIO_PROCESS, 0, -20);	/* where it may */
 	r = begin(c, &w);
 	cli_diags(c, DIAG_ERROR);
 	leave_terminal(ready_fd, r);
