@@ -43,6 +43,7 @@ struct be_reloc {
 };
 
 /* A classic program. Several are a chain: each but the last ends with -1 (TC_ACT_UNSPEC) where the next is to judge. */
+#define BE_FILTER_INSNS 3900	/* what the loader can attach: with its own marks it fits into a message of the kernel's */
 struct be_filter {
 	uint32_t n;
 	struct sock_filter *insn;

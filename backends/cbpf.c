@@ -188,7 +188,7 @@ bool cb_compile(const struct imr *imr, const struct be_opts *opts, const char *n
 
 bool be_cbpf_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret)
 {
-	return cb_compile(imr, opts, "cbpf", BPF_MAXINSNS, ret);
+	return cb_compile(imr, opts, "cbpf", BE_FILTER_INSNS, ret);
 }
 
 bool be_xt_bpf_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret)

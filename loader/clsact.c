@@ -30,9 +30,11 @@
 #define PRIO_FIRST	0xc100U
 #define PRIO_LAST	0xffffU
 #define FILTERS_MAX	(PRIO_SHIELD - PRIO_REWIND)
-#define INSNS_MAX	4000U		/* what fits into a message of a dump: netlink_dump has at most 32 KiB */
 
 #define TAIL		4
+/* What fits into a message of a dump: netlink_dump has at most 32 KiB, less what a buffer needs with the most fragments
+ * that a kernel can be configured for. */
+_Static_assert((BE_FILTER_INSNS + TAIL) * sizeof(struct sock_filter) + 512 <= 32768 - 768, "our filters can be listed");
 #define MAGIC		0x66776a74U	/* "fwjt" */
 
 struct tail {
@@ -70,6 +72,13 @@ static bool tail_get(const struct ld_filter *f, struct tail *ret)
 		return false;
 	*ret = (struct tail){ .gen = at[1].k, .index = at[2].k, .n = at[3].k };
 	return true;
+}
+
+bool ld_filter_ours(const struct ld_filter *f)
+{
+	struct tail t;
+
+	return tail_get(f, &t);
 }
 
 static int add(struct ld_classic *c, const struct be_filter *from, uint32_t prio, struct tail t)
@@ -271,9 +280,9 @@ static int size_ok(struct ld_job *j)
 		return -E2BIG;
 	}
 	for (uint32_t i = 0; i < what->n_filter; i++)
-		if (!what->filter[i].n || what->filter[i].n > INSNS_MAX - TAIL) {
+		if (!what->filter[i].n || what->filter[i].n > BE_FILTER_INSNS) {
 			diag_add(j->ds, DIAG_ERROR, NULL, "classic filter %u has %u instructions; at most %u can be attached", i,
-				 what->filter[i].n, INSNS_MAX - TAIL);
+				 what->filter[i].n, BE_FILTER_INSNS);
 			return -E2BIG;
 		}
 	return 0;

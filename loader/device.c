@@ -172,37 +172,35 @@ static int check_uppers(struct ld_nl *nl, struct diags *ds, const struct ld_link
 	return -EBUSY;
 }
 
-static int on_filter(const struct nlmsghdr *nlh, void *data)
-{
-	if (nlh->nlmsg_type == RTM_NEWTFILTER)
-		++*(uint32_t *)data;
-	return MNL_CB_OK;
-}
-
-/* The parent that names the ingress side of clsact also finds the filters of an ingress qdisc. */
+/* The parent that names the ingress side of clsact also finds the filters of an ingress qdisc. Our own only drop. */
 static int check_tc(struct ld_nl *nl, struct diags *ds, const struct ld_link *dev)
 {
-	char buf[256] __attribute__((aligned(8)));
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct tcmsg *m;
+	_cleanup_filters_ struct ld_filters all = { 0 };
 	uint32_t n = 0;
-	int err;
+	int err = ld_tc_dump(nl, dev->ifindex, false, &all);
 
-	nlh->nlmsg_type = RTM_GETTFILTER;
-	nlh->nlmsg_flags = NLM_F_DUMP;
-	m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
-	m->tcm_family = AF_UNSPEC;
-	m->tcm_ifindex = dev->ifindex;
-	m->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
-	err = ld_nl_ask(nl, nlh, on_filter, &n);
-	if (err == -EINTR || (err && err != -EINVAL && err != -ENOENT && err != -EOPNOTSUPP))
+	for (uint32_t i = 0; i < all.n; i++)
+		n += !ld_filter_ours(&all.f[i]) && !ld_tc_filter_ours(&all.f[i]);
+	if (err || !n)
 		return err;
-	if (!n)
-		return 0;
 	diag_add(ds, DIAG_ERROR, NULL,
 		 "\"%s\" has tc filters at ingress, which may change or redirect packets before the rules", dev->name)
 		->hint = "`tc filter show dev … ingress` shows them";
 	return -EBUSY;
+}
+
+/* The program of our own that a device's ingress runs; 0: none. */
+static uint32_t our_tcx(const struct ld_link *dev)
+{
+	struct ld_where w = { .kind = LD_TC };
+	_cleanup_root_ struct ld_root r = { .fd = -1 };
+	_cleanup_att_ struct ld_att att = { .link_fd = -1, .prog_fd = -1 };
+	char id[64];
+
+	snprintf(w.dev, sizeof(w.dev), "%s", dev->name);
+	if (ld_where_id(&w, id) || ld_root_open(&r, LD_READ) || ld_att_open(&r, id, &att))
+		return 0;
+	return att.ifindex == dev->ifindex ? att.prog_id : 0;
 }
 
 /* How many there are, and the ids of the first. Where the caller may not ask, nothing is known: tcx programs cannot be
@@ -218,8 +216,13 @@ static uint32_t tcx_programs(uint32_t ifindex, uint32_t ids[16])
 
 static int check_tcx(struct diags *ds, const struct ld_link *dev)
 {
-	uint32_t ids[16], n = tcx_programs(dev->ifindex, ids);
+	uint32_t ids[16], n = tcx_programs(dev->ifindex, ids), ours = n ? our_tcx(dev) : 0;
 
+	for (uint32_t i = 0; i < n && i < 16; i++)
+		if (ours && ids[i] == ours) {
+			n--;
+			break;
+		}
 	if (!n)
 		return 0;
 	diag_add(ds, DIAG_ERROR, NULL,

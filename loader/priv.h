@@ -226,6 +226,8 @@ struct ld_filters {
 int ld_tc_dump(struct ld_nl *nl, uint32_t ifindex, bool egress, struct ld_filters *ret);	/* none: no qdisc either */
 void ld_tc_free(struct ld_filters *f);
 #define _cleanup_filters_ __attribute__((cleanup(ld_tc_free)))
+bool ld_filter_ours(const struct ld_filter *f);	/* clsact.c */
+bool ld_tc_filter_ours(const struct ld_filter *f);	/* tcx.c */
 /* Direct action. prog_fd -1: classic. With replace, atomically in the place of the one of that priority and handle. */
 int ld_tc_add(struct ld_nl *nl, uint32_t ifindex, bool egress, const struct ld_filter *f, int prog_fd, bool replace);
 /* One filter, or with handle 0 the whole priority, atomically. */

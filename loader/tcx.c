@@ -35,7 +35,7 @@ static struct ld_filter filter_of(bool egress)
 	return (struct ld_filter){ .prio = egress ? 0xffff : 1, .handle = 1, .bpf = true, .name = NAME };
 }
 
-static bool is_ours(const struct ld_filter *f)
+bool ld_tc_filter_ours(const struct ld_filter *f)
 {
 	return f->bpf && f->handle == filter_of(false).handle && !strcmp(f->name, NAME);
 }
@@ -44,7 +44,7 @@ static bool is_ours(const struct ld_filter *f)
 static const struct ld_filter *at_our_place(const struct ld_filters *all, bool egress, bool ours)
 {
 	for (uint32_t i = 0; i < all->n; i++)
-		if (all->f[i].prio == filter_of(egress).prio && is_ours(&all->f[i]) == ours)
+		if (all->f[i].prio == filter_of(egress).prio && ld_tc_filter_ours(&all->f[i]) == ours)
 			return &all->f[i];
 	return NULL;
 }

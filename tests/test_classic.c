@@ -141,12 +141,12 @@ END_TEST
 START_TEST(as_large_as_can_be_listed)
 {
 	struct traffic t = traffic_open(_i);
-	struct chain *c = chain(2, 3992, _i);
+	struct chain *c = chain(2, 3896, _i);
 
-	attach(c);	/* 3,996 and our four: over 30 KiB a message */
+	attach(c);	/* with our marks over 30 KiB a message */
 	traffic_expect(&t, "large", false);
 	ck_assert_str_eq(only_state()->id, ids[_i]);
-	ck_assert_int_eq(ld_attach_all(&live_diags, &chain(2, 3993, _i)->what, 1), -E2BIG);
+	ck_assert_int_eq(ld_attach_all(&live_diags, &chain(2, 3897, _i)->what, 1), -E2BIG);
 	ck_assert_int_eq(ld_attach_all(&live_diags, &chain(0, 0, _i)->what, 1), -E2BIG);
 	traffic_expect(&t, "large", false);
 	ck_assert_int_eq(ld_detach(&live_diags, ids[_i]), 0);
