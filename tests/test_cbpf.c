@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cbpf_gen.h"
 #include "cbpf_live.h"
 #include "cbpf_run.h"
-#include "xdp_gen.h"
 
 #define N_PACKETS	220
 #define N_PROGRAMS	150
@@ -192,8 +192,8 @@ static void tame(struct imr_insn *i, uint32_t n, bool l3)
 
 static struct imr *any_program(enum imr_hook hook, const struct xdp_packet *p, uint32_t n)
 {
-	struct imr *imr = xdp_program_any(&gen, hook, p, n);
-	bool l3 = imr_hooks[hook].facts & HF_L3;
+	bool l3 = imr_hooks[hook].facts & HF_L3, any = xdp_below(&gen, 2);
+	struct imr *imr = any ? xdp_program_any(&gen, hook, p, n) : cbpf_usual(&gen, hook, p, n);
 
 	tame(imr->chain[0].entry, imr->chain[0].n_entry, l3);
 	for (uint32_t r = 0; r < imr->chain[0].n; r++)
@@ -265,43 +265,6 @@ START_TEST(test_random_l3)
 }
 END_TEST
 
-static uint32_t later(uint32_t rule, uint32_t n)
-{
-	uint32_t to = rule + 1 + xdp_below(&gen, xdp_below(&gen, 8) ? 12 : 120);
-
-	return to < n ? to : n - 1;
-}
-
-/* Rules that mostly lead on, to near and far; of what they look at nothing can be remembered. */
-static struct imr *jumpy_program(uint32_t n)
-{
-	struct imr_profile profile = { 0 };
-	struct imr *imr = imr_new(arena, &diags, &profile);
-	struct imr_chain *c = imr_chain_add(imr, "jumps");
-
-	c->hook = HOOK_NETDEV_INGRESS;
-	c->policy = OP_DROP;
-	for (uint32_t i = 0; i < n; i++) {
-		struct imr_at at = { .tool = "imr", .where = "jumps", .number = i + 1 };
-		struct imr_rule *r = imr_rule_add(imr, c, &at);
-		uint32_t end = xdp_below(&gen, 100), v = imr_ld(imr, r, F_IP_SADDR);
-
-		for (uint32_t k = xdp_below(&gen, 2) + 1; k; k--) {
-			uint32_t bit = imr_op2(imr, r, OP_AND, v, 3u << xdp_below(&gen, 12));
-
-			imr_cmp(imr, r, OP_NE, bit, 0, xdp_below(&gen, 100) < 2 ? ELSE_DROP : ELSE_NEXT);
-			if (i + 1 < n && r->insn[r->n - 1].els == ELSE_NEXT && xdp_below(&gen, 12) == 0) {
-				r->insn[r->n - 1].els = ELSE_RULE;
-				r->insn[r->n - 1].to = later(i, n);
-			}
-		}
-		imr_end(imr, r, end < 2 ? OP_DROP : end < 4 ? OP_ACCEPT : OP_NEXT, 0);
-		if (end > 91 && i + 1 < n)
-			r->insn[r->n - 1].to = later(i, n);
-	}
-	return imr;
-}
-
 /* Jumps from one filter into others: the filters between find out what the first decided. */
 START_TEST(test_jumps_between_filters)
 {
@@ -313,7 +276,7 @@ START_TEST(test_jumps_between_filters)
 		struct imr *imr;
 
 		gen.rng = 5 + n;
-		imr = jumpy_program(1000);
+		imr = cbpf_jumpy(&gen, 1000);
 		ck_assert_msg(cb_compile(imr, &opts, "cbpf", max, &prog), "rule %u of at most %u", diags.d[diags.n - 1].at.number, max);
 		check_program(&prog);
 		for (int i = 0; i < 400; i++) {
@@ -333,90 +296,21 @@ END_TEST
 
 /* ------------------------------------------------------------------ access lists */
 
-static uint32_t word(void)
+START_TEST(test_wide_sets)
 {
-	return xdp_below(&gen, 1 << 16) << 16 | xdp_below(&gen, 1 << 16);
-}
+	struct xdp_packet p;
 
-static void acl_ports(struct imr *imr, struct imr_rule *r)
-{
-	uint32_t port = 1 + xdp_below(&gen, 60000), v;
+	for (uint32_t n = 1; n < 60; n++) {
+		struct imr *imr = cbpf_wide(&gen, n);
+		struct be_prog prog = compile(imr);
 
-	imr_need(imr, r, B_TH, 4, ELSE_NEXT);
-	imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, F_TH_PROTO), xdp_below(&gen, 2) ? 6 : 17, ELSE_NEXT);
-	v = imr_ld(imr, r, F_TH_DPORT);
-	if (xdp_below(&gen, 2))
-		imr_cmp(imr, r, OP_EQ, v, port, ELSE_NEXT);
-	else
-		imr_in(imr, r, false, v, imr_set_one(imr, port / 8, port), ELSE_NEXT);
-}
-
-static void acl_rule4(struct imr *imr, struct imr_rule *r)
-{
-	static const uint8_t prefix[] = { 8, 16, 24, 24, 32, 32 };
-	uint32_t host = xdp_below(&gen, 6), low = UINT32_MAX >> 1 >> (prefix[host] - 1), a = word() & ~low;
-
-	imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, F_META_PROTOCOL), 0x0800, ELSE_NEXT);
-	imr_need(imr, r, B_NH, 19, ELSE_NEXT);
-	imr_in(imr, r, false, imr_ld(imr, r, F_IP_SADDR), imr_set_one(imr, a, a | low), ELSE_NEXT);
-	if (xdp_below(&gen, 10) < 6)
-		imr_cmp(imr, r, OP_EQ, imr_ld_raw(imr, r, B_NH, 16, 3), word() >> 8, ELSE_NEXT);
-}
-
-static void acl_rule6(struct imr *imr, struct imr_rule *r)
-{
-	u128 low = ((u128)1 << (xdp_below(&gen, 3) ? 64 : 80)) - 1;
-	u128 a = (((u128)0x20010db8 << 96) | ((u128)word() << 64) | word()) & ~low;
-
-	imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, F_META_PROTOCOL), 0x86dd, ELSE_NEXT);
-	imr_need(imr, r, B_NH, 40, ELSE_NEXT);
-	imr_in(imr, r, false, imr_ld(imr, r, F_IP6_SADDR), imr_set_one(imr, a, a | low), ELSE_NEXT);
-}
-
-/* n rules of prefixes, ports and verdicts; with six, every fourth of IPv6. The ports are written down for packets. */
-static struct imr *acl_program(uint32_t n, bool six)
-{
-	struct imr_profile profile = { .th_fast_frag = true };
-	struct imr *imr = imr_new(arena, &diags, &profile);
-	struct imr_chain *c = imr_chain_add(imr, "acl");
-
-	c->hook = HOOK_NETDEV_INGRESS;
-	c->policy = OP_ACCEPT;
-	for (uint32_t i = 0; i < n; i++) {
-		struct imr_at at = { .tool = "imr", .where = "acl", .number = i + 1 };
-		struct imr_rule *r = imr_rule_add(imr, c, &at);
-
-		if (six && i % 4 == 3)
-			acl_rule6(imr, r);
-		else
-			acl_rule4(imr, r);
-		if (xdp_below(&gen, 10) < 8)
-			acl_ports(imr, r);
-		imr_end(imr, r, xdp_below(&gen, 2) ? OP_DROP : OP_ACCEPT, 0);
+		for (int i = 0; i < 300; i++) {
+			cbpf_wide_packet(&gen, &p);
+			one_packet(imr, &prog, &p);
+		}
 	}
-	return imr;
 }
-
-/* A packet that some rule is about, or nearly so */
-static void acl_packet(const struct imr *imr, struct xdp_packet *p)
-{
-	const struct imr_rule *r = &imr->chain[0].rule[xdp_below(&gen, imr->chain[0].n)];
-	uint32_t saddr = word(), port = word();
-
-	for (uint32_t n = 0; n < r->n; n++) {
-		const struct imr_insn *i = &r->insn[n], *ld = i->a != IMR_NOVAL && n ? i - 1 : NULL;
-
-		if (ld && ld->field == F_IP_SADDR)
-			saddr = i->set->r[0].lo + xdp_below(&gen, 3);
-		if (ld && ld->field == F_TH_DPORT)
-			port = (i->set ? i->set->r[0].hi : i->imm) + xdp_below(&gen, 2);
-	}
-	xdp_packet_udp(p, saddr, port);
-	for (uint32_t n = 0; n < r->n; n++)
-		if (r->insn[n].op == OP_EQ && r->insn[n - 1].field == F_RAW)
-			for (int b = 0; b < 3; b++)
-				p->frame[30 + b] = r->insn[n].imm >> (16 - 8 * b);
-}
+END_TEST
 
 static uint32_t insns(const struct be_prog *p)
 {
@@ -434,13 +328,13 @@ START_TEST(test_access_lists)
 
 	for (int six = 0; six < 2; six++)
 		for (unsigned int k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
-			struct imr *imr = acl_program(sizes[k], six);
+			struct imr *imr = cbpf_acl(&gen, sizes[k], six);
 			struct be_prog prog = compile(imr);
 
 			printf("access list of %u rules%s: %u instructions, %u filters\n", sizes[k],
 			       six ? ", every fourth of IPv6" : "", insns(&prog), prog.n_filter);
 			for (int i = 0; i < 300; i++) {
-				acl_packet(imr, &p);
+				cbpf_acl_packet(&gen, imr, &p);
 				one_packet(imr, &prog, &p);
 			}
 		}
@@ -515,14 +409,14 @@ END_TEST
 
 START_TEST(test_live_access_list)
 {
-	struct imr *imr = acl_program(10000, true);
+	struct imr *imr = cbpf_acl(&gen, 10000, true);
 	struct be_prog prog = compile(imr);
 	struct xdp_packet p;
 	int seen = 0, r = cbpf_live_install(&live, &prog, false);
 
 	ck_assert_msg(r == 0, "%s", strerror(-r));
 	for (int i = 0; i < 500; i++) {
-		acl_packet(imr, &p);
+		cbpf_acl_packet(&gen, imr, &p);
 		one_live(imr, &p, &seen);
 	}
 	printf("access list of 10,000 rules in the kernel: %d packets\n", seen);
@@ -554,6 +448,7 @@ int main(void)
 	suite_add_tcase(s, tc);
 	tcase_add_test(tc, test_jumps_between_filters);
 	tcase_add_test(tc, test_access_lists);
+	tcase_add_test(tc, test_wide_sets);
 	tcase_add_test(tc, test_random);
 	tcase_add_test(tc, test_random_l3);
 	if (r == 0) {
