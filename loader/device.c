@@ -93,10 +93,15 @@ static void read_link(const struct nlmsghdr *nlh, struct ld_link *l)
 		read_attr(a, l);
 }
 
-static int on_link(const struct nlmsghdr *nlh, void *data)
+void ld_link_read(const struct nlmsghdr *nlh, struct ld_link *ret)
 {
 	if (nlh->nlmsg_type == RTM_NEWLINK && mnl_nlmsg_get_payload_len(nlh) >= sizeof(struct ifinfomsg))
-		read_link(nlh, data);
+		read_link(nlh, ret);
+}
+
+static int on_link(const struct nlmsghdr *nlh, void *data)
+{
+	ld_link_read(nlh, data);
 	return MNL_CB_OK;
 }
 
@@ -121,7 +126,7 @@ int ld_link_get(const char *dev, uint32_t ifindex, struct ld_link *ret)
 }
 
 /* Upper devices that get their packets from the stack, behind the rules, or (veth) are no upper devices. */
-static bool takes_no_packets(const char *kind)
+bool ld_takes_no_packets(const char *kind)
 {
 	static const char *const known[] = {
 		"veth", "netkit", "gre", "gretap", "erspan", "ip6gre", "ip6gretap", "ip6erspan", "ipip", "sit",
@@ -147,7 +152,7 @@ static int on_upper(const struct nlmsghdr *nlh, void *data)
 	on_link(nlh, &l);
 	if (!l.ifindex || l.ifindex == u->dev->ifindex || l.lower != u->dev->ifindex || l.has_lower_netns)
 		return MNL_CB_OK;
-	if (!takes_no_packets(l.kind))
+	if (!ld_takes_no_packets(l.kind))
 		u->found = l;
 	return MNL_CB_OK;
 }
@@ -325,7 +330,8 @@ int ld_device_check(struct ld_nl *nl, struct diags *ds, const struct ld_link *l)
 	err = err ? err : check_tcx(ds, l);
 	err = err ? err : check_multicast(ds, l);
 	err = err ? err : check_ipvs(ds, l);
-	return err ? err : ld_tunnels_check(nl, ds, l);
+	err = err ? err : ld_tunnels_check(nl, ds, l);
+	return err ? err : ld_elsewhere_check(nl, ds, l);
 }
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -337,12 +343,15 @@ uint64_t ld_silent_hash(void)
 {
 	struct if_nameindex *list = if_nameindex();
 	uint64_t h = mix(14695981039346656037ull, has_ipvs());
+	_cleanup_nl_ struct ld_nl nl = { 0 };
+	bool asks = !ld_nl_open(&nl, NETLINK_ROUTE);
 
 	for (struct if_nameindex *i = list; i && i->if_index; i++) {
 		uint32_t ids[16] = { 0 }, n = tcx_programs(i->if_index, ids);
 
 		for (uint32_t k = 0; k < n && k < 16; k++)
 			h = mix(h, (uint64_t)i->if_index << 32 | ids[k]);
+		h = asks ? mix(h, ld_elsewhere_hash(&nl, i->if_index)) : h;
 	}
 	if_freenameindex(list);
 	return h;

@@ -52,6 +52,15 @@ int ld_link_get(const char *dev, uint32_t ifindex, struct ld_link *ret);	/* by n
 int ld_device_check(struct ld_nl *nl, struct diags *ds, const struct ld_link *l);
 bool ld_device_name_ok(const char *dev);
 
+void ld_link_read(const struct nlmsghdr *nlh, struct ld_link *ret);	/* an answer; nothing where it is another */
+/* Of an upper device's kind: are its packets those that the stack gives it, behind the rules? */
+bool ld_takes_no_packets(const char *kind);
+
+/* elsewhere.c: -EBUSY where a device in another network namespace takes packets before the rules; a hash of what the
+ * kernel tells nobody of that. */
+int ld_elsewhere_check(struct ld_nl *nl, struct diags *ds, const struct ld_link *dev);
+uint64_t ld_elsewhere_hash(struct ld_nl *nl, uint32_t ifindex);
+
 /* tunnels.c: -EBUSY where routes take packets before the rules. */
 int ld_tunnels_check(struct ld_nl *nl, struct diags *ds, const struct ld_link *l);
 

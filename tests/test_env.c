@@ -133,6 +133,33 @@ START_TEST(env_refuses_what_is_between)
 }
 END_TEST
 
+/* A macvlan in another namespace: moved there, whatever its mode, or made there, of which nobody tells. */
+START_TEST(env_refuses_uppers_elsewhere)
+{
+	static const char *const moved[] = { "mode passthru nopromisc", "mode private" };
+	char *there = arena_printf(live_arena, "fwjit-e%d", getpid());
+	uint64_t before = ld_silent_hash();
+
+	live_sh(arena_printf(live_arena, "mkdir -p /run/netns && ip netns add %s", there));
+	for (size_t i = 0; i < sizeof(moved) / sizeof(*moved); i++) {
+		ck_assert_msg(!env_err(), "%s", live_said());
+		live_sh(arena_printf(live_arena, "ip link add m0 link v0 type macvlan %s && ip link set m0 netns %s", moved[i],
+				     there));
+		ck_assert_msg(env_err() == -EBUSY && strstr(live_said(), "\"m0\" (macvlan)"), "%s: %s", moved[i],
+			      live_said());
+		live_sh(arena_printf(live_arena, "ip -n %s link del m0", there));
+	}
+	ck_assert_uint_eq(ld_silent_hash(), before);
+	live_sh(arena_printf(live_arena, "ip link add m0 link v0 address 02:00:00:00:77:01 netns %s type macvlan", there));
+	live_sh(arena_printf(live_arena, "ip -n %s link set m0 up", there));
+	ck_assert_int_eq(env_err(), -EBUSY);
+	ck_assert_uint_ne(ld_silent_hash(), before);
+	live_sh(arena_printf(live_arena, "ip -n %s link set m0 down", there));
+	ck_assert_uint_eq(ld_silent_hash(), before);
+	live_sh(arena_printf(live_arena, "ip netns del %s", there));
+}
+END_TEST
+
 START_TEST(env_refuses_tcx)
 {
 	struct bpf_insn ok[] = {
@@ -394,6 +421,7 @@ static Suite *suite(void)
 	tcase_add_test(t, env_local_routes_elsewhere);
 	tcase_add_test(t, env_text_is_exact);
 	tcase_add_test(t, env_refuses_what_is_between);
+	tcase_add_test(t, env_refuses_uppers_elsewhere);
 	tcase_add_test(t, env_refuses_tcx);
 	tcase_add_test(t, env_refuses_multicast_routing);
 	tcase_add_test(t, env_refuses_tunnels_of_routes);
