@@ -36,7 +36,7 @@ static unsigned int piece(const struct be_cc *cc, unsigned int at, unsigned int 
 {
 	unsigned int size = 8;
 
-	while (size > left || (cc->view->access->aligned && at % size))
+	while (size > left || ((cc->view->access->aligned || cc->view->l3) && at % size))
 		size /= 2;
 	return bytewise ? 1 : size;
 }
@@ -150,6 +150,11 @@ static struct be_window window(struct be_cc *cc, enum imr_base b, unsigned int o
 	}
 	if (b == B_NH)
 		return be_nh(cc, off, len, no);
+	if (b == B_LL && cc->view->l3) {
+		be_load(&cc->e, 4, BPF_REG_1, R_REC, REC_LLLEN);
+		be_jmp32(&cc->e, BPF_JLT, BPF_REG_1, off + len, no);
+		return cc->view->link(cc, off, len, no);
+	}
 	return cc->view->access->open(cc, b == B_LL ? REC_ZERO : words_of(b) + REC_WHERE, off, len, no);
 }
 
@@ -157,7 +162,7 @@ static unsigned int sure_bytes(const struct be_cc *cc, enum imr_base b)
 {
 	const struct imr_hook_info *hook = &imr_hooks[cc->chain->hook];
 
-	return b == B_LL ? hook->ll_min : b == B_NH ? hook->nh_min : 0;
+	return b == B_LL && !cc->view->l3 ? hook->ll_min : b == B_NH ? hook->nh_min : 0;
 }
 
 /* How many cells of the list go by one window: those that are sure to be there, or end at the same byte. Its first byte. */
@@ -242,7 +247,7 @@ static void link_cells(struct be_cc *cc, const struct be_cell **list, uint32_t n
 	uint32_t tagged = be_label_new(e);
 	bool apart = cc->view->type != BPF_PROG_TYPE_XDP;
 
-	if (cc->early || end_of(list[n - 1]) <= (apart ? 12 : 16)) {
+	if (cc->early || cc->view->l3 || end_of(list[n - 1]) <= (apart ? 12 : 16)) {
 		cells(cc, B_LL, list, n, false, done);
 		return;
 	}

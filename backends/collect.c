@@ -94,8 +94,11 @@ static void add_cell(struct be_cc *cc, const struct imr_insn *i, const struct im
 			       .len = named ? f->len : i->len };
 }
 
-static void use_base(struct be_cc *cc, enum imr_base b)
+static void use_base(struct be_cc *cc, enum imr_base b, const struct imr_at *at)
 {
+	if (b == B_LL && cc->view->l3 && !cc->view->link)
+		be_refuse(cc, at, "the link header is out of reach", NULL);
+	cc->use_ll |= b == B_LL;
 	cc->use_th |= b == B_TH;
 	cc->use_tx |= b == B_TX;
 }
@@ -167,7 +170,7 @@ static void ask(struct be_cc *cc, const struct imr_insn *i, const struct imr_at 
 			ask_context(cc, i, at);
 		return;
 	}
-	use_base(cc, b);
+	use_base(cc, b, at);
 	if (i->op == OP_LD && bits_of(i) > 128)
 		be_refuse(cc, at, "more than 16 bytes in one load", NULL);
 	else if (!find(cc, i))
@@ -185,7 +188,7 @@ static void collect_insn(struct be_cc *cc, const struct imr_insn *i, const struc
 		ask(cc, i, at);
 		break;
 	case OP_NEED:
-		use_base(cc, i->base);
+		use_base(cc, i->base, at);
 		break;
 	case OP_NOFLOW:
 		cc->use_flow = cc->use_th = true;

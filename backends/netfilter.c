@@ -43,8 +43,43 @@ static bool meta(struct be_cc *cc, enum imr_field f)
 	return true;
 }
 
+/* skb_mac_header_len, where skb_mac_header_was_set */
+static void link_length(struct be_cc *cc)
+{
+	struct be_emit *e = &cc->e;
+	uint32_t set = be_label_new(e), done = be_label_new(e);
+
+	be_load(e, 8, BPF_REG_3, R_CTX, BE_NF_CTX_SKB);
+	be_load_field(e, 2, BPF_REG_2, BPF_REG_3, "sk_buff.mac_header");
+	be_mov(e, BPF_REG_1, 0);
+	be_jmp32(e, BPF_JNE, BPF_REG_2, UINT16_MAX, set);
+	be_ja(e, done);
+	be_label_here(e, set);
+	be_load_field(e, 2, BPF_REG_1, BPF_REG_3, "sk_buff.network_header");
+	be_alu64_reg(e, BPF_SUB, BPF_REG_1, BPF_REG_2);
+	be_label_here(e, done);
+}
+
+/* Before skb->data there is no packet to the kernel's accessors: the bytes are read where they lie. */
+static struct be_window link(struct be_cc *cc, unsigned int off, unsigned int len, uint32_t no)
+{
+	struct be_emit *e = &cc->e;
+
+	be_load(e, 8, BPF_REG_5, R_CTX, BE_NF_CTX_SKB);
+	be_load_field(e, 8, BPF_REG_3, BPF_REG_5, "sk_buff.head");
+	be_load_field(e, 2, BPF_REG_4, BPF_REG_5, "sk_buff.mac_header");
+	be_alu64_reg(e, BPF_ADD, BPF_REG_3, BPF_REG_4);
+	be_alu64(e, BPF_ADD, BPF_REG_3, off);
+	be_mov_reg(e, BPF_REG_1, BPF_REG_10);
+	be_alu64(e, BPF_ADD, BPF_REG_1, FP_BYTES);
+	be_mov(e, BPF_REG_2, len);
+	be_call(e, BPF_FUNC_probe_read_kernel);
+	be_jmp64(e, BPF_JNE, BPF_REG_0, 0, no);
+	return (struct be_window){ BPF_REG_10, FP_BYTES };
+}
+
 static const struct be_view view = { .type = BE_PROG_TYPE_NETFILTER, .attach_type = BE_ATTACH_NETFILTER, .access = &be_dynptr,
-				     .l3 = true, .stack = true, .meta = meta };
+				     .l3 = true, .stack = true, .meta = meta, .link_length = link_length, .link = link };
 
 bool be_netfilter_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret)
 {

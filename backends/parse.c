@@ -336,6 +336,21 @@ static void prologue(struct be_cc *cc)
 	}
 }
 
+/* Bytes from a link header on that lies before the view; REC_LLLEN stays 0 where there is none. */
+static void link_length(struct be_cc *cc)
+{
+	uint32_t none = be_label_new(&cc->e);
+
+	if (cc->use_ll) {
+		cc->view->link_length(cc);
+		be_jmp32(&cc->e, BPF_JEQ, BPF_REG_1, 0, none);
+		get(cc, BPF_REG_2, REC_END);
+		be_alu64_reg(&cc->e, BPF_ADD, BPF_REG_1, BPF_REG_2);
+		set(cc, REC_LLLEN, BPF_REG_1);
+	}
+	be_label_here(&cc->e, none);
+}
+
 /* Lengths as the hook has them. */
 static void lengths(struct be_cc *cc)
 {
@@ -350,6 +365,10 @@ static void lengths(struct be_cc *cc)
 	set(cc, REC_NHLEN, BPF_REG_1);
 	if (cc->num != HN_EGRESS)
 		set(cc, REC_LEN, BPF_REG_1);
+	if (cc->view->l3) {
+		link_length(cc);
+		return;
+	}
 	get(cc, BPF_REG_2, REC_TAGGED);
 	be_alu64_reg(e, BPF_ADD, BPF_REG_3, BPF_REG_2);
 	set(cc, REC_LLLEN, BPF_REG_3);

@@ -85,7 +85,7 @@ struct be_cc {			/* one compilation */
 	bool early;		/* it is early.l3 */
 	uint32_t n_cell, cap_cell;
 	struct be_cell *cell;
-	bool use_th, use_tx, use_sets, use_flow;
+	bool use_ll, use_th, use_tx, use_sets, use_flow;
 	uint32_t map_record, map_counters, map_gate, map_sets;	/* map_record: on the stack, a word of zeroes */
 	uint32_t n_map;
 	struct be_map *map;
@@ -132,6 +132,10 @@ struct be_view {
 	bool stack;				/* may be preempted or interrupted by itself: the record is on the stack */
 	/* The value of a field that is not of the packet's bytes into R1 (and R2, its upper half). False: not to be had. */
 	bool (*meta)(struct be_cc *cc, enum imr_field f);
+	/* Of a view that starts at the network header; NULL: the link header is out of reach. R1: its length, 0 where there is
+	 * none. A window into it, which is there; R0 to R5 are lost. */
+	void (*link_length)(struct be_cc *cc);
+	struct be_window (*link)(struct be_cc *cc, unsigned int off, unsigned int len, uint32_t no);
 };
 
 /* R9 holds the record everywhere, R8 the searched sets in the classifier (if there are any), the context before it. */
@@ -148,7 +152,7 @@ bool be_finish(struct be_cc *cc, const struct caps *caps, struct be_prog *ret);
 
 /* One a target: xdp.c, skb.c, netfilter.c */
 typedef bool be_compile_fn(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret);
-be_compile_fn be_xdp_compile, be_tc_compile, be_netfilter_compile;
+be_compile_fn be_xdp_compile, be_tc_compile, be_netfilter_compile;	/* cbpf.c: backend.h */
 
 /* access_direct.c: a window that is not checked yet: R0 is its end. */
 struct be_window be_direct_at(struct be_cc *cc, uint16_t word, unsigned int off, unsigned int len, uint32_t no);
