@@ -31,12 +31,12 @@ struct cli {
 	const char *verb, *object;	/* object: list's ruleset or counters, detach's id */
 	const char *file[CLI_MAX], *dev[CLI_MAX], *packet[CLI_MAX];
 	unsigned int n_file, n_dev, n_packet;
-	const char *target, *caps, *engine, *from, *pcap, *pass;
+	const char *target, *access, *caps, *engine, *from, *pcap, *pass;
 	enum cli_dump dump;
 	struct caps own_caps;		/* what trying showed, once probed: plan_caps */
 	bool probed;
 	const struct applied *but;	/* not the devices that have left it; NULL: all */
-	bool json, handles, stateless, terse, numeric, check_only, all, slice, snapshot, generic, foreground;
+	bool json, handles, stateless, terse, numeric, check_only, all, slice, snapshot, generic, foreground, fail_open;
 };
 
 /* input.c: the rules named by the options, or the live ones. */
@@ -55,15 +55,23 @@ struct imr *cli_program(struct cli *c, const struct cli_input *in, const char *l
 /* The bytes of a file, "-" for standard input, at most 1 GiB. 0 or an exit status. */
 int cli_slurp(struct cli *c, const char *path, char **ret, size_t *ret_len);
 
-/* plan.c: one entry a device: what runs there. */
+/* plan.c, units.c: one entry a unit: a program at a place. */
 struct plan_dev {
+	const struct target *target;
+	struct ld_where where;
+	char id[64];
+	const char *on;			/* the place in words: "eth0", "ip.input, priority 0" */
+	const char *over;		/* why better targets were passed over; NULL: there is none better */
+	bool has_dev;			/* env is of a device */
 	struct imr_env env;
 	struct imr *placed;
+	uint32_t n_at;
+	const struct imr_at **at;	/* rules that the program has (live: that it drops by), sorted: plan_has */
 	struct be_prog prog;
-	uint32_t verified_insns, prog_id;	/* once loaded */
+	uint32_t verified_insns, prog_id;
 };
 struct plan {
-	const struct target *target;
+	const struct target *target;	/* asked for; NULL: the best for each place */
 	struct caps caps;
 	struct cli_input in;
 	bool gate;
@@ -71,15 +79,11 @@ struct plan {
 	struct plan_dev *dev;
 };
 int plan_caps(struct cli *c, struct caps *ret);
-int plan_target(struct cli *c, const struct caps *caps, const struct target **ret);
+int plan_target(struct cli *c, const struct target **ret);
 int plan_env(struct cli *c, bool live, const char *dev, struct imr_env *ret);
-int plan_place(struct cli *c, struct plan *p, const struct imr_env *env, struct plan_dev *ret);
 int plan_make(struct cli *c, struct plan *ret);
-/* Refuses rules of a file that ask for a VLAN tag, on devices that hand it beside the frame. */
-int plan_tags(struct cli *c, const struct plan *p);
-/* Does a placed program drop by this rule? */
-bool plan_drops(const struct imr *placed, const struct imr_at *at);
-
+/* Does the unit's program have the rule, or live: does it drop by it? */
+bool plan_has(const struct plan_dev *d, const struct imr_at *at);
 /* meta.c: what apply stores with an attachment and list, apply and watch read back. */
 struct meta {
 	bool live;

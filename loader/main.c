@@ -12,7 +12,7 @@ static const struct verb {
 	const char *args, *what;
 } verbs[] = {
 	{ "check",  verb_check,  "[-f FILE]… [--target T] [--dev IF]… [--slice] [-j]", "compile; say for each rule where it runs, or why not" },
-	{ "apply",  verb_apply,  "[-f FILE]… [--target T] [--dev IF]… [--snapshot] [-c] [-j]", "compile, load and attach, all or nothing" },
+	{ "apply",  verb_apply,  "[-f FILE]… [--target T] [--access A] [--dev IF]… [--on-failure open|closed] [--snapshot] [-c] [-j]", "compile, load and attach, all or nothing" },
 	{ "list",   verb_list,   "[ruleset|counters] [-a] [-s] [-t] [-n] [-j]", "what is enforced now, with counters" },
 	{ "test",   verb_test,   "(--pcap F | --packet EXPR)… [-f FILE] [--engine interp|xdp] [-j]", "verdict and deciding rule of each packet, offline" },
 	{ "dump",   verb_dump,   "--imr[=PASS] | --asm | --netlink [-f FILE] [--dev IF] [--slice]", "artefacts" },
@@ -23,7 +23,7 @@ static const struct verb {
 };
 
 enum { OPT_TARGET = 256, OPT_DEV, OPT_PACKET, OPT_PCAP, OPT_ENGINE, OPT_FROM, OPT_CAPS, OPT_IMR, OPT_ASM, OPT_NETLINK,
-       OPT_SLICE, OPT_SNAPSHOT, OPT_ALL, OPT_FOREGROUND, OPT_HELP, OPT_VERSION };
+       OPT_SLICE, OPT_ACCESS, OPT_ON_FAILURE, OPT_SNAPSHOT, OPT_ALL, OPT_FOREGROUND, OPT_HELP, OPT_VERSION };
 
 static const struct option options[] = {
 	{ "file", required_argument, NULL, 'f' },
@@ -44,6 +44,8 @@ static const struct option options[] = {
 	{ "asm", no_argument, NULL, OPT_ASM },
 	{ "netlink", no_argument, NULL, OPT_NETLINK },
 	{ "slice", no_argument, NULL, OPT_SLICE },
+	{ "access", required_argument, NULL, OPT_ACCESS },
+	{ "on-failure", required_argument, NULL, OPT_ON_FAILURE },
 	{ "snapshot", no_argument, NULL, OPT_SNAPSHOT },
 	{ "all", no_argument, NULL, OPT_ALL },
 	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
@@ -86,7 +88,9 @@ static bool one_of(const char *option, const char *value, const char *const *all
 /* One option into c. False: said why. */
 static bool take(struct cli *c, int opt, const char *arg)
 {
-	static const char *const froms[] = { "legacy", "nft", NULL }, *const engines[] = { "interp", "xdp", NULL };
+	static const char *const froms[] = { "legacy", "nft", NULL }, *const engines[] = { "interp", "xdp", NULL },
+			  *const accesses[] = { "direct", "load_bytes", "dynptr", NULL },
+			  *const failures[] = { "open", "closed", NULL };
 
 	switch (opt) {
 	case 'f': return push(c->file, &c->n_file, "-f", arg);
@@ -99,6 +103,8 @@ static bool take(struct cli *c, int opt, const char *arg)
 	case 't': c->terse = true; return true;
 	case 'n': c->numeric = true; return true;
 	case OPT_TARGET: c->target = arg; return true;
+	case OPT_ACCESS: c->access = arg; return one_of("access", arg, accesses);
+	case OPT_ON_FAILURE: c->fail_open = !strcmp(arg, "open"); return one_of("on-failure", arg, failures);
 	case OPT_PCAP: c->pcap = arg; return true;
 	case OPT_ENGINE: c->engine = arg; return one_of("engine", arg, engines);
 	case OPT_FROM: c->from = arg; return one_of("from", arg, froms);

@@ -83,37 +83,21 @@ int plan_caps(struct cli *c, struct caps *ret)
 	return 0;
 }
 
-/* "xdp" or "xdp:generic" */
-static const struct target *target_named(struct cli *c)
+/* "auto", "xdp", "xdp:generic", "tc:egress": NULL in *ret for auto. */
+int plan_target(struct cli *c, const struct target **ret)
 {
-	size_t n = strcspn(c->target, ":");
-	const struct target *t = be_target_find(arena_strndup(c->arena, c->target, n));
+	size_t n = c->target ? strcspn(c->target, ":") : 0;
+	const char *after = c->target ? c->target + n : "";
 
-	if (t && !strcmp(c->target + n, ":generic"))
-		c->generic = true;
-	else if (t && c->target[n])
-		return NULL;
-	return t;
-}
-
-int plan_target(struct cli *c, const struct caps *caps, const struct target **ret)
-{
-	const char *what, *key;
-
+	*ret = NULL;
 	if (!c->target || !strcmp(c->target, "auto"))
-		*ret = &be_targets[0];
-	else
-		*ret = target_named(c);
-	if (!*ret) {
-		fprintf(stderr, "fwjit: --target \"%s\": no such target; `fwjit probe` lists them\n", c->target);
-		return EXIT_USAGE;
-	}
-	key = be_target_missing(*ret, caps, &what);
-	if (!key)
 		return 0;
-	diag_add(c->diags, DIAG_ERROR, NULL, "target %s is not permitted: %s (%s) is missing", (*ret)->name, what, key)->hint =
-		"`fwjit probe` says what was tried; check, dump and test --engine interp need no rights with --caps root";
-	return EXIT_RIGHTS;
+	*ret = be_target_find(arena_strndup(c->arena, c->target, n));
+	c->generic = !strcmp(after, ":generic");
+	if (*ret && (!*after || c->generic || !strcmp(after, ":ingress") || !strcmp(after, ":egress")))
+		return 0;
+	fprintf(stderr, "fwjit: --target \"%s\": no such target; `fwjit probe` lists them\n", c->target);
+	return EXIT_USAGE;
 }
 
 /* A device that is not here: an end host's, so that a ruleset can be compiled away from where it will run. */
@@ -154,206 +138,4 @@ int plan_env(struct cli *c, bool live, const char *dev, struct imr_env *ret)
 	}
 	r = ld_env(c->arena, c->diags, dev, ret);
 	return r ? EXIT_INPUT : 0;
-}
-
-static bool name_add(struct cli *c, const char ***names, uint32_t *n, const char *name)
-{
-	for (uint32_t i = 0; i < *n; i++)
-		if (!strcmp((*names)[i], name))
-			return false;
-	*names = arena_grow(c->arena, *names, *n * sizeof(**names), (*n + 1) * sizeof(**names));
-	(*names)[(*n)++] = name;
-	return true;
-}
-
-/* Exact: the devices that the ingress chains are bound to. */
-static void devices_bound(struct cli *c, const struct imr *imr, const char ***names, uint32_t *n)
-{
-	for (uint32_t i = 0; i < imr->n; i++)
-		for (uint32_t k = 0; k < imr->chain[i].n_dev; k++)
-			name_add(c, names, n, imr->chain[i].dev[k]);
-}
-
-/* Live: every device here that could carry a slice; what it refuses or gains nothing by is left out later. */
-static void devices_here(struct cli *c, const char ***names, uint32_t *n)
-{
-	struct if_nameindex *list = if_nameindex();
-
-	for (struct if_nameindex *i = list; i && i->if_index; i++)
-		if (strcmp(i->if_name, "lo"))
-			name_add(c, names, n, arena_strndup(c->arena, i->if_name, strlen(i->if_name)));
-	if_freenameindex(list);
-}
-
-/* What somebody has taken from the watcher stays with them. */
-static void devices_keep(const struct cli *c, const char **names, uint32_t *n)
-{
-	uint32_t k = 0;
-
-	for (uint32_t i = 0; i < *n; i++) {
-		bool left = false;
-
-		for (uint32_t j = 0; c->but && j < c->but->n; j++)
-			left = left || (c->but->prog[j].left && !strcmp(c->but->prog[j].dev, names[i]));
-		if (!left)
-			names[k++] = names[i];
-	}
-	*n = k;
-}
-
-static void devices(struct cli *c, const struct cli_input *in, const char ***names, uint32_t *n)
-{
-	for (unsigned int i = 0; i < c->n_dev; i++)
-		name_add(c, names, n, c->dev[i]);
-	if (*n)
-		return;
-	if (!in->live)
-		devices_bound(c, in->imr, names, n);
-	else if (!c->slice)
-		devices_here(c, names, n);
-	else
-		name_add(c, names, n, "eth0");
-}
-
-/* With -f every chain must have a place: a hook that no target here can say is refused, naming its first rule. */
-static void refuse_hooks(struct cli *c, const struct imr *imr)
-{
-	for (uint32_t i = 0; i < imr->n; i++) {
-		const struct imr_chain *ch = &imr->chain[i];
-
-		if (ch->hook == HOOK_NONE || ch->hook == HOOK_NETDEV_INGRESS)
-			continue;
-		diag_add(c->diags, DIAG_UNSUPPORTED, ch->n ? &ch->rule[0].at : &ch->at,
-			 "hook %s: no target can carry this chain exactly", imr_hooks[ch->hook].name)->hint =
-			"load the rules with their own tool and run `fwjit apply` without -f: what they surely drop is then "
-			"dropped at XDP";
-	}
-}
-
-static bool rule_drops(const struct imr_rule *r)
-{
-	for (uint32_t j = 0; j < r->n; j++)
-		if (r->insn[j].op == OP_DROP ||
-		    (imr_ops[r->insn[j].op].class == CLASS_TEST && r->insn[j].els == ELSE_DROP))
-			return true;
-	return false;
-}
-
-static bool has_drop(const struct imr *placed)
-{
-	for (uint32_t i = 0; i < placed->n; i++) {
-		const struct imr_chain *ch = &placed->chain[i];
-
-		if (ch->policy == OP_DROP)
-			return true;
-		for (uint32_t k = 0; k < ch->n; k++)
-			if (rule_drops(&ch->rule[k]))
-				return true;
-	}
-	return false;
-}
-
-bool plan_drops(const struct imr *placed, const struct imr_at *at)
-{
-	for (uint32_t i = 0; i < placed->n; i++) {
-		const struct imr_chain *ch = &placed->chain[i];
-
-		for (uint32_t k = 0; k < ch->n; k++)
-			if (at_same(&ch->rule[k].at, at) && rule_drops(&ch->rule[k]))
-				return true;
-		if (ch->policy == OP_DROP && at_same(&ch->at, at))
-			return true;
-	}
-	return false;
-}
-
-int plan_place(struct cli *c, struct plan *p, const struct imr_env *env, struct plan_dev *ret)
-{
-	struct be_opts opts = { .gate = p->gate, .ifindex = env->ifindex };
-	struct imr *placed;
-	uint32_t before;
-
-	memcpy(opts.mac, env->mac, sizeof(opts.mac));
-	memcpy(opts.dev, env->dev, sizeof(opts.dev));
-	ret->env = *env;
-	before = c->diags->n;
-	placed = p->in.live ? imr_place_slice(p->in.imr, env) : imr_place_ingress(p->in.imr, env);
-	if (!placed)
-		return EXIT_INEXACT;
-	ret->placed = placed;
-	if (be_compile(placed, p->target, &p->caps, &opts, &ret->prog))
-		return 0;
-	/* Of live rules what cannot be said is not news; that a slice of them cannot be made is. */
-	for (uint32_t i = before; p->in.live && i < c->diags->n; i++)
-		c->diags->d[i].level = DIAG_ERROR;
-	return EXIT_INEXACT;
-}
-
-/* One device into the plan. A device that only stood in the list because it is here may be passed over with a note. */
-static int plan_device(struct cli *c, struct plan *p, const char *name)
-{
-	uint32_t before = c->diags->n;
-	struct plan_dev *d = &p->dev[p->n];
-	struct imr_env env;
-	int r = plan_env(c, p->in.live, name, &env);
-
-	if (r && p->in.live && !c->n_dev) {
-		for (uint32_t i = before; i < c->diags->n; i++)
-			c->diags->d[i].level = DIAG_NOTE;
-		return 0;
-	}
-	env.ct_lookup = p->caps.ct_lookup;
-	if (!r)
-		r = plan_place(c, p, &env, d);
-	if (!r && (!p->in.live || c->n_dev || c->slice || has_drop(d->placed)))
-		p->n++;
-	return r;
-}
-
-int plan_make(struct cli *c, struct plan *p)
-{
-	const char **names = NULL;
-	uint32_t n = 0;
-	int r;
-
-	r = plan_caps(c, &p->caps);
-	if (!r)
-		r = plan_target(c, &p->caps, &p->target);
-	if (!r)
-		r = cli_read(c, &p->in);
-	if (r)
-		return r;
-	if (!p->in.live)
-		refuse_hooks(c, p->in.imr);
-	if (!p->in.live && diags_have(c->diags, DIAG_UNSUPPORTED))
-		return EXIT_INEXACT;
-	devices(c, &p->in, &names, &n);
-	devices_keep(c, names, &n);
-	p->dev = arena_alloc(c->arena, (n + 1) * sizeof(*p->dev));
-	for (uint32_t i = 0; i < n; i++) {
-		r = plan_device(c, p, names[i]);
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
-int plan_tags(struct cli *c, const struct plan *p)
-{
-	int ret = 0;
-
-	for (uint32_t i = 0; i < p->n; i++) {
-		const char *hint, *dev = p->dev[i].env.dev;
-		const struct imr_rule **rule;
-		uint32_t n;
-
-		rule = imr_tag_readers(p->dev[i].placed, &n);
-		if (!n || ld_vlan_hidden(c->arena, dev, &hint) <= 0)
-			continue;
-		ret = EXIT_INEXACT;
-		for (uint32_t k = 0; k < n; k++)
-			diag_add(c->diags, DIAG_UNSUPPORTED, &rule[k]->at,
-				 "it asks for the VLAN tag, which \"%s\" may get beside the frame", dev)->hint = hint;
-	}
-	return ret;
 }

@@ -10,10 +10,10 @@
 
 #include "cli.h"
 
-static const struct ld_state *state_of(const struct ld_state *st, uint32_t n, const char *dev)
+static const struct ld_state *state_of(const struct ld_state *st, uint32_t n, const char *id)
 {
 	for (uint32_t i = 0; i < n; i++)
-		if (!st[i].gone && st[i].where.kind == LD_XDP && !strcmp(st[i].where.dev, dev))
+		if (!st[i].gone && !strcmp(st[i].id, id))
 			return &st[i];
 	return NULL;
 }
@@ -26,7 +26,7 @@ static int exit_of(int err)
 static int load_all(struct cli *c, struct plan *p, struct ld_prog *prog)
 {
 	for (uint32_t i = 0; i < p->n; i++) {
-		int r = ld_load(&p->dev[i].prog, c->diags, &prog[i]);
+		int r = p->dev[i].prog.n ? ld_load(&p->dev[i].prog, c->diags, &prog[i]) : 0;
 
 		if (r)
 			return exit_of(r);
@@ -111,9 +111,8 @@ static int attachment(struct cli *c, struct plan *p, uint32_t i, struct applied 
 
 	meta_encode(&meta, p, d);
 	*ret = (struct ld_attach){
-		.where = { .kind = LD_XDP, .generic = c->generic }, .meta = meta.s, .meta_len = meta.len,
+		.where = d->where, .meta = meta.s, .meta_len = meta.len,
 	};
-	snprintf(ret->where.dev, sizeof(ret->where.dev), "%s", d->env.dev);
 	if (!old || meta_decode(c, old, &was))
 		return 0;
 	if (p->in.live && !was.live)
@@ -134,15 +133,17 @@ static int attach_all(struct cli *c, struct plan *p, const struct ld_prog *prog,
 	if (ld_state_list(c->arena, c->diags, &st, &n_st))
 		return EXIT_INPUT;
 	for (uint32_t i = 0; i < p->n; i++) {
-		const char *dev = p->dev[i].env.dev;
+		const struct plan_dev *d = &p->dev[i];
 
-		r = attachment(c, p, i, a, state_of(st, n_st, dev), &what[i]);
+		r = attachment(c, p, i, a, state_of(st, n_st, d->id), &what[i]);
 		if (r)
 			return r;
-		what[i].prog = &prog[i];
+		what[i].prog = d->prog.n ? &prog[i] : NULL;
+		what[i].n_filter = d->prog.n_filter;
+		what[i].filter = d->prog.filter;
 		what[i].claim = a->claim;
 		if (p->in.live)
-			what[i].expect = expected(a, st, n_st, id_of(c, p, i), dev);
+			what[i].expect = expected(a, st, n_st, d->id, d->env.dev);
 	}
 	r = ld_attach_all(c->diags, what, p->n);
 	a->stale = r == -ESTALE;
@@ -164,23 +165,29 @@ static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 
 	for (uint32_t i = 0; i < p->n; i++) {
 		const struct plan_dev *d = &p->dev[i];
-		const char *id = id_of(c, p, i);
 
 		if (c->json) {
 			strbuf_add(&out, "{\"id\":");
-			json_str(&out, id);
-			strbuf_add(&out, ",\"target\":\"%s\",\"dev\":", p->target->name);
+			json_str(&out, d->id);
+			strbuf_add(&out, ",\"target\":\"%s\",\"on\":", d->target->name);
+			json_str(&out, d->on);
+			strbuf_add(&out, ",\"over\":");
+			json_str(&out, d->over);
+			strbuf_add(&out, ",\"dev\":");
 			json_str(&out, d->env.dev);
 			strbuf_add(&out, ",\"mode\":\"%s\",\"insns\":%u,\"verified_insns\":%u}\n",
 				   p->in.live ? "slice" : "exact", d->prog.n, d->verified_insns);
 			continue;
 		}
-		strbuf_add(&out, "%s: %s %s, %u instructions, %u verified; %s\n", id, p->target->name,
-			   c->generic ? "generic" : "native", d->prog.n, d->verified_insns,
-			   p->in.live ? "drops early what the live rules surely drop" : "is the firewall of this device");
+		strbuf_add(&out, "%s: %s on %s%s, %u instructions, %u verified; %s\n", d->id, d->target->name, d->on,
+			   d->where.kind != LD_XDP ? "" : c->generic ? ", generic" : ", native", d->prog.n,
+			   d->verified_insns,
+			   p->in.live ? "drops early what the live rules surely drop" : "is the firewall there");
+		if (d->over)
+			strbuf_add(&out, "  not %s\n", d->over);
 	}
 	for (uint32_t i = 0; i < p->n && !c->json; i++)
-		if (ld_packet_socket(p->dev[i].env.ifindex))
+		if (p->dev[i].where.kind == LD_XDP && ld_packet_socket(p->dev[i].env.ifindex))
 			strbuf_add(&out, "packet sockets (a DHCP client, a capture) hear %s: what is dropped at XDP they no longer see; "
 				   "accept what they need in the rules\n", p->dev[i].env.dev);
 	if (!p->n && !c->json)
@@ -241,6 +248,7 @@ static uint64_t print_of(struct cli *c, const struct plan *p)
 
 	for (uint32_t i = 0; i < p->n; i++) {
 		ld_env_print(&text, &p->dev[i].env);
+		strbuf_add(&text, "%s\n", p->dev[i].id);
 		imr_print(&text, p->dev[i].placed);
 	}
 	for (size_t i = 0; i < text.len; i++)
@@ -251,7 +259,7 @@ static uint64_t print_of(struct cli *c, const struct plan *p)
 static bool planned(struct cli *c, const struct plan *p, const char *id)
 {
 	for (uint32_t i = 0; i < p->n; i++)
-		if (!strcmp(id_of(c, p, i), id))
+		if (!strcmp(p->dev[i].id, id))
 			return true;
 	return false;
 }
@@ -282,7 +290,7 @@ static int remember(struct cli *c, const struct plan *p, struct applied *a)
 	for (uint32_t i = 0; i < a->n; i++)
 		a->prog[i].planned = false;
 	for (uint32_t i = 0; i < p->n; i++) {
-		const char *id = id_of(c, p, i);
+		const char *id = p->dev[i].id;
 		struct applied_prog *prog = applied_find(a, id);
 
 		if (!prog)
@@ -301,8 +309,6 @@ int apply_once(struct cli *c, bool gate, struct applied *ret)
 	int r = plan_make(c, &p);
 	uint64_t is;
 
-	if (!r && !p.in.live)
-		r = plan_tags(c, &p);
 	if (r || c->check_only)
 		return r;
 	is = print_of(c, &p);

@@ -34,18 +34,22 @@ static const char *place(struct cli *c, const struct plan *p, const struct diag 
 {
 	struct strbuf on = { .arena = c->arena };
 
+	*ret_where = "kernel";
 	if (d && !p->in.live) {
 		*ret_where = "refused";
 		return d->message;
 	}
 	for (uint32_t i = 0; i < p->n; i++)
-		if (!p->in.live || plan_drops(p->dev[i].placed, at))
-			strbuf_add(&on, "%s%s", on.len ? ", " : "", p->dev[i].env.dev);
-	if (on.len) {
-		*ret_where = p->target->name;
-		return arena_printf(c->arena, p->in.live ? "%s on %s drops early" : "%s on %s, exactly", p->target->name, on.s);
+		if (plan_has(&p->dev[i], at)) {
+			*ret_where = p->dev[i].target->name;
+			strbuf_add(&on, "%s%s on %s", on.len ? "; " : "", *ret_where, p->dev[i].on);
+		}
+	if (on.len)
+		return arena_printf(c->arena, p->in.live ? "%s drops early" : "%s, exactly", on.s);
+	if (!p->in.live) {
+		*ret_where = "nowhere";
+		return "no packet gets there";
 	}
-	*ret_where = "kernel";
 	return d ? arena_printf(c->arena, "the live rules only: %s", d->message) : "the live rules only";
 }
 
@@ -127,14 +131,19 @@ static int try_load(struct cli *c, struct strbuf *out, struct plan *p)
 			ld_prog_close(&prog);
 		}
 		if (c->json) {
-			strbuf_add(out, "{\"target\":\"%s\",\"dev\":", p->target->name);
+			strbuf_add(out, "{\"target\":\"%s\",\"on\":", d->target->name);
+			json_str(out, d->on);
+			strbuf_add(out, ",\"over\":");
+			json_str(out, d->over);
+			strbuf_add(out, ",\"dev\":");
 			json_str(out, d->env.dev);
 			strbuf_add(out, ",\"insns\":%u,\"verified_insns\":%u,\"slots\":%u,\"loads\":%s}\n", d->prog.n,
 				   d->verified_insns, d->prog.n_slot, r ? "null" : "true");
 		} else {
-			strbuf_add(out, "%s on %s: %u instructions, %s\n", p->target->name, d->env.dev, d->prog.n,
+			strbuf_add(out, "%s on %s: %u instructions, %s%s%s\n", d->target->name, d->on, d->prog.n,
 				   r ? "not loaded (not permitted here)" :
-				       arena_printf(c->arena, "loads, %u instructions verified", d->verified_insns));
+				       arena_printf(c->arena, "loads, %u instructions verified", d->verified_insns),
+				   d->over ? "; not " : "", d->over ? d->over : "");
 		}
 	}
 	return 0;
