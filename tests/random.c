@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gen.h"
+#include "native.h"
 #include "subject.h"
 
 static struct {
@@ -28,6 +29,7 @@ struct tally {
 	unsigned long silent;			/* seen by the kernel at a hook where no chain is of their family */
 	unsigned long lost;			/* in the view's domain, and lost by routing before the hook */
 	unsigned long hits, rules;		/* rules that decided some packet, of all rules */
+	unsigned long native, native_refused;	/* pairs judged by attached programs; ways that cannot say a ruleset */
 };
 
 static const char *const tool_names[] = { "nft", "iptables", "ip6tables", "iptables-nft", "ip6tables-nft" };
@@ -75,10 +77,9 @@ static bool can_tell(const uint8_t *f, uint32_t len)
 	return false;
 }
 
-static void one_packet(struct tally *t, struct subject *s, struct judge *j, const char *rules, const uint8_t *frame, uint32_t len,
-		       bool *hit)
+static void one_packet(struct tally *t, struct subject *s, enum judge_says kernel, const char *rules, const uint8_t *frame,
+		       uint32_t len, bool *hit)
 {
-	enum judge_says kernel = judge_packet(j, frame, len);
 	struct imr_pkt pkt;
 	struct imr_at at = { 0 };
 	enum imr_verdict v;
@@ -116,12 +117,54 @@ static void one_packet(struct tally *t, struct subject *s, struct judge *j, cons
 		diverges(t, s, rules, frame, len, "the placed IMR, against its program,", v, x);
 }
 
+/* The same packets once more, with programs in the place of the rules. */
+static void natively(struct tally *t, struct subject *s, struct judge *j, enum judge_tool tool, const char *rules,
+		     const struct pool *pool, struct rng r, const uint8_t *kernel)
+{
+	static uint8_t frame[GEN_FRAME];
+	int32_t prio = (s->hook == JUDGE_PREROUTING && tool != JUDGE_NFT ? -300 : 0) - 1;	/* iptables' tables keep theirs */
+
+	judge_flush(j, tool);
+	for (const struct native_way *w = native_ways; w->name; w++) {
+		struct rng again = r;
+		struct native n;
+		int got;
+
+		if (!(w->hooks & 1u << s->hook))
+			continue;
+		got = native_attach(s, w, prio, &n);
+		if (got > 0) {
+			t->native_refused++;
+			continue;
+		}
+		if (got < 0) {
+			printf("%s: %s\n%s", w->name, s->diags.d[s->diags.n - 1].message, rules);
+			t->bad++;
+			continue;
+		}
+		for (unsigned int i = 0; i < opt.packets; i++) {
+			uint32_t len = gen_packet(&again, pool, frame);
+			enum judge_says is;
+
+			if (s->hook == JUDGE_INGRESS && !can_tell(frame, len))
+				continue;
+			is = judge_packet(j, frame, len);
+			t->native++;
+			if (is != kernel[i])
+				diverges(t, s, rules, frame, len, w->name, is == JUDGE_DROP ? V_DROP : V_ACCEPT, kernel[i]);
+		}
+		native_detach(s, &n);
+	}
+}
+
 static void one_ruleset(struct tally *t, struct judge *j, enum judge_tool tool, enum judge_hook hook, struct rng *r)
 {
 	static uint8_t frame[GEN_FRAME];
 	static struct pool pool;
 	struct arena *a = arena_new();
 	char *rules = gen_rules(a, r, tool, hook, opt.rules), err[1024];
+	uint8_t *kernel = arena_alloc(a, opt.packets + 1);
+	struct rng before;
 	struct subject s;
 	bool hit[64] = { false };
 
@@ -147,12 +190,17 @@ static void one_ruleset(struct tally *t, struct judge *j, enum judge_tool tool, 
 			t->bad++;
 		} else {
 			pool_fill(&pool, r, s.form[s.n_form - 1].imr);	/* where fields have names */
+			before = *r;
 			for (unsigned int i = 0; i < opt.packets; i++) {
 				uint32_t len = gen_packet(r, &pool, frame);
 
-				if (hook != JUDGE_INGRESS || can_tell(frame, len))
-					one_packet(t, &s, j, rules, frame, len, hit);
+				if (hook == JUDGE_INGRESS && !can_tell(frame, len))
+					continue;
+				kernel[i] = judge_packet(j, frame, len);
+				one_packet(t, &s, kernel[i], rules, frame, len, hit);
 			}
+			if (s.loaded.fd >= 0)
+				natively(t, &s, j, tool, rules, &pool, before, kernel);
 			for (unsigned int i = 1; i <= opt.rules; i++)
 				t->hits += hit[i];
 			t->rules += opt.rules;
@@ -175,7 +223,7 @@ static int one_kind(enum judge_tool tool, enum judge_hook hook)
 	struct rng r = { opt.seed * 1000003 + tool * 17 + hook };
 	int prio = hook == JUDGE_PREROUTING && tool != JUDGE_NFT ? -300 : 0;
 
-	if (judge_open(&j, hook, prio, prio)) {
+	if (judge_open(&j, hook, prio - 1, prio)) {
 		printf("skip: the judge cannot sit at %s\n", hook_names[hook]);
 		return 0;
 	}
@@ -183,10 +231,10 @@ static int one_kind(enum judge_tool tool, enum judge_hook hook)
 		one_ruleset(&t, &j, tool, hook, &r);
 	judge_close(&j);
 	printf("%-14s %-10s seed %llu: %lu rulesets (%lu the tool refused, %lu we), %lu pairs, %.0f %% in domain, %.0f %% dropped, "
-	       "%.0f %% of drops at xdp, %.1f %% lost to routing, %.0f %% of base rules decided one, %lu divergences\n", tool_names[tool], hook_names[hook],
+	       "%.0f %% of drops at xdp, %.1f %% lost to routing, %.0f %% of base rules decided one, %lu natively (%lu rulesets not), %lu divergences\n", tool_names[tool], hook_names[hook],
 	       (unsigned long long)opt.seed, t.rulesets, t.unloaded, t.refused, t.pairs, 100.0 * t.domain / (t.pairs + !t.pairs),
 	       100.0 * t.dropped / (t.pairs + !t.pairs), 100.0 * t.early / (t.dropped + !t.dropped), 100.0 * t.lost / (t.pairs + !t.pairs),
-	       100.0 * t.hits / (t.rules + !t.rules), t.bad);
+	       100.0 * t.hits / (t.rules + !t.rules), t.native, t.native_refused, t.bad);
 	fflush(stdout);
 	return t.bad != 0;
 }
