@@ -38,11 +38,6 @@ static int load_all(struct cli *c, struct plan *p, struct ld_prog *prog)
 	return 0;
 }
 
-static const char *id_of(struct cli *c, const struct plan *p, uint32_t i)
-{
-	return arena_printf(c->arena, "%s-%s", p->target->name, p->dev[i].env.dev);
-}
-
 static struct applied_prog *applied_find(const struct applied *a, const char *att)
 {
 	for (uint32_t i = 0; i < a->n; i++)
@@ -68,10 +63,10 @@ static struct applied_prog *applied_add(struct cli *c, struct applied *a, const 
 }
 
 /* The program that must still run there when the new one is attached. A watcher replaces its own only, once it has one. */
-static uint32_t expected(const struct applied *a, const struct ld_state *st, uint32_t n, const char *att, const char *dev)
+static uint32_t expected(const struct applied *a, const struct ld_state *st, uint32_t n, const char *att)
 {
 	const struct applied_prog *prog = applied_find(a, att);
-	const struct ld_state *old = state_of(st, n, dev);
+	const struct ld_state *old = state_of(st, n, att);
 
 	if (prog && !prog->left)
 		return prog->id;
@@ -143,7 +138,7 @@ static int attach_all(struct cli *c, struct plan *p, const struct ld_prog *prog,
 		what[i].filter = d->prog.filter;
 		what[i].claim = a->claim;
 		if (p->in.live)
-			what[i].expect = expected(a, st, n_st, d->id, d->env.dev);
+			what[i].expect = expected(a, st, n_st, d->id);
 	}
 	r = ld_attach_all(c->diags, what, p->n);
 	a->stale = r == -ESTALE;
@@ -217,7 +212,7 @@ static void say_others(struct cli *c, const struct plan *p)
 		struct meta m;
 
 		for (uint32_t k = 0; k < p->n; k++)
-			here = here || !strcmp(st[i].id, id_of(c, p, k));
+			here = here || !strcmp(st[i].id, p->dev[k].id);
 		if (!here && !st[i].gone && !meta_decode(c, &st[i], &m) && !m.live)
 			printf("%s: stays as an earlier file made it; `fwjit detach %s` removes it\n", st[i].id, st[i].id);
 	}
