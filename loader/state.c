@@ -316,6 +316,7 @@ static int list_one(struct arena *a, struct diags *ds, const struct ld_root *r, 
 	ret->where.ifindex = att.ifindex;
 	ret->prog_id = att.prog_id;
 	ret->prio = att.prio;
+	ret->where.generic = ret->where.generic || att.link_fd < 0;	/* a tc filter, also where tcx was asked for */
 	ret->gone = !att.alive || (att.hook->gone && att.hook->gone(ret));
 	return 0;
 }

@@ -52,13 +52,13 @@ static void fill(struct be_filter *f, struct sock_filter *i, uint32_t pad, uint1
 	*f = (struct be_filter){ .n = pad + 4, .insn = i };
 }
 
-/* The last but one drops port 7777, the last lets pass. */
+/* The first drops port 7777, which is the last that a chain gets while it is made; the last lets pass. */
 static struct chain *chain(uint32_t n, uint32_t pad, bool egress)
 {
 	static struct chain c;
 
 	for (uint32_t i = 0; i < n; i++)
-		fill(&c.filter[i], c.insn[i], pad, i + 2 >= n ? TRAFFIC_DROPPED : i + 1, TC_ACT_SHOT,
+		fill(&c.filter[i], c.insn[i], pad, i ? i : TRAFFIC_DROPPED, TC_ACT_SHOT,
 		     i + 1 == n ? TC_ACT_OK : TC_ACT_UNSPEC);
 	c.what = (struct ld_attach){
 		.n_filter = n, .filter = c.filter, .where = { .kind = LD_CBPF, .dev = "v0", .egress = egress }, .meta = "stored",
@@ -70,10 +70,10 @@ static struct chain *chain(uint32_t n, uint32_t pad, bool egress)
 /* The first lets port 5000 pass, the last drops all: half of it would drop too much. */
 static struct chain *only_passed(void)
 {
-	struct chain *c = chain(3, 0, false);
+	struct chain *c = chain(N_MAX, 0, false);
 
 	fill(&c->filter[0], c->insn[0], 0, TRAFFIC_PASSED, TC_ACT_OK, TC_ACT_UNSPEC);
-	fill(&c->filter[2], c->insn[2], 0, 1, TC_ACT_SHOT, TC_ACT_SHOT);
+	fill(&c->filter[N_MAX - 1], c->insn[N_MAX - 1], 0, 1, TC_ACT_SHOT, TC_ACT_SHOT);
 	return c;
 }
 
@@ -223,9 +223,9 @@ START_TEST(priorities_start_anew)
 
 	attach(chain(9, 100, false));
 	pid = traffic_start(false, &fd);
-	for (uint32_t k = 0; k < 12; k++) {
+	for (uint32_t k = 0; k < 48; k++) {
 		move_live(0xffffU - k % 3);
-		attach(chain(1 + k, 100, false));
+		attach(chain(1 + k % 12, 100, false));
 		live_sh(k % 3 == 2 ? "tc filter show dev v0 ingress | grep -q 'pref 65534'" :
 				     "tc filter show dev v0 ingress | grep -q 'pref 49409'");
 		only_state();
