@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Bytes of the packet in the accumulator. A load past the packet's end would end the program with 0, which accepts: every
- * one of them stands behind a check of the length. On its way in, a frame's outer VLAN tag has been taken out of it; the
- * link header of such a frame is read as if it were still there (nft_payload_copy_vlan).
+ * Bytes of the packet in the accumulator. A load past the packet's end would end the program with 0, which accepts:
+ * every one of them stands behind a check of the length. A frame's outer VLAN tag may be beside its bytes; the link
+ * header of such a frame is read as if it were in its place (nft_payload_copy_vlan).
  */
 #include "cbpf.h"
 
@@ -43,7 +43,7 @@ static void need_link(struct cb *cb, uint32_t bytes, uint32_t yes, uint32_t no)
 	struct cb_emit *e = &cb->e;
 	uint32_t tagged = cb_label(e), plain = cb_label(e);
 
-	if (cb->egress || bytes <= cb->hook->ll_min) {
+	if (bytes <= cb->hook->ll_min) {
 		cb_len(cb);
 		cb_jump(e, BPF_JGE, bytes, yes, no);
 		return;
@@ -138,7 +138,7 @@ static void link_bytes(struct cb *cb, uint32_t off, unsigned int len)
 	struct cb_emit *e = &cb->e;
 	uint32_t with, plain, done;
 
-	if (cb->egress || off + len <= TAG_AT) {
+	if (off + len <= TAG_AT) {
 		bytes(cb, BPF_ABS, off, len);
 		return;
 	}

@@ -252,7 +252,8 @@ static uint32_t depth_of(const struct cb *cb, uint32_t val)
 
 static void count_note(struct cb *cb)
 {
-	diag_add(cb->imr->diags, DIAG_NOTE, NULL, "%s: rules have counters, a classic program counts nothing", cb->name);
+	diag_add(cb->imr->diags, DIAG_NOTE, NULL, "%s: rules have counters, a classic program counts nothing",
+		 cb->name);
 }
 
 static void prepare_rule(struct cb *cb, uint32_t rule, bool *counts)

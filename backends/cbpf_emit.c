@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Classic BPF instructions with labels. A conditional jump reaches 255 instructions, and both its ways may lead further:
- * each that does gets a jump of its own behind it. All jumps lead forward, so going backward over the program the length
- * of each is known when it is needed.
+ * Classic BPF instructions with labels. A conditional jump reaches 255 instructions, and both its ways may lead
+ * further: each that does gets a jump of its own behind it. All jumps lead forward, so going backward over the program
+ * the length of each is known when it is needed.
  */
 #include "cbpf.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is known of a packet at each rule, so that a test whose outcome is known costs nothing: of rules that all ask for
- * one protocol the first asks, and a packet that is not of it goes past them all. A state may only err by knowing less.
+ * What is known of a packet at each rule, so that a test whose outcome is known costs nothing: of rules that all ask
+ * for one protocol the first asks, and a packet that is not of it goes past them all. A state may only err by knowing
+ * less.
  */
 #include <string.h>
 

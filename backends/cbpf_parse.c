@@ -197,11 +197,10 @@ static void fill(struct cb *cb)
 		fill_base(cb, b);
 }
 
-/* Where a packet leaves, tags are not popped; what the hook's rules see of such a packet has not been said. */
+/* A frame that leaves with a tag among its bytes: where its network header is cannot be asked. (A VLAN device's tag is
+ * beside the bytes until the driver.) */
 static void refuse_tags(struct cb *cb)
 {
-	cb_ad(cb, SKF_AD_VLAN_TAG_PRESENT);
-	continue_if(cb, BPF_JEQ, 0, true, cb->drop);
 	cb_ad(cb, SKF_AD_PROTOCOL);
 	continue_if(cb, BPF_JEQ, ETH_P_8021Q, false, cb->drop);
 	continue_if(cb, BPF_JEQ, ETH_P_8021AD, false, cb->drop);

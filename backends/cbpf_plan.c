@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * For each filter: what its rules ask most goes into memory, and of what its tests look at most it is remembered what is
- * known. What the walk to the transport header finds must be in memory; packet bytes may be read where they are asked
- * for, which costs a check of the length.
+ * For each filter: what its rules ask most goes into memory, and of what its tests look at most it is remembered what
+ * is known. What the walk to the transport header finds must be in memory; packet bytes may be read where they are
+ * asked for, which costs a check of the length.
  */
 #include <linux/if_ether.h>
 #include <stdlib.h>
@@ -127,7 +127,8 @@ static bool asks_of(const struct cb *cb, uint32_t rule, uint32_t protocol)
 
 static bool is_key(const struct cb_key *k, const struct imr_insn *i)
 {
-	return k->field == i->field && (i->field != F_RAW || (k->base == i->base && k->off == i->off && k->len == i->len));
+	return k->field == i->field &&
+	       (i->field != F_RAW || (k->base == i->base && k->off == i->off && k->len == i->len));
 }
 
 static bool may_be_key(const struct cb *cb, const struct imr_insn *i)

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Rules as classic instructions, each test in its place. A test whose outcome is known is left out, and so is one that
- * a later test of the rule asks as well: a load is 0 where its bytes are not there, so a test that 0 fails needs no check
- * of the length before it.
+ * Rules as classic instructions. A test whose outcome is known is left out, and so is one that another test of the rule
+ * asks as well: a load is 0 where its bytes are not there, so a test that 0 fails needs no check of the length.
  */
 #include "cbpf.h"
 
-/* ------------------------------------------------------------------ tests that others ask as well */
+/* ------------------------------------------------------------------ tests that others ask, too */
 
 static bool holds_for(const struct cb_test *t, uint32_t v)
 {
@@ -157,7 +156,8 @@ static void end(struct cb *cb, uint32_t rule, const struct imr_insn *i)
 		cb_ret(&cb->e, i->op == OP_DROP ? cb->ret_drop : cb->ret_pass);
 }
 
-/* What sends most packets on at the least cost comes first: protocols, then lengths, so that bytes are read unguarded. */
+/* What sends most packets on at the least cost comes first: protocols, then lengths: bytes behind them are read
+ * without a check. */
 enum rank { RANK_FACT, RANK_NEED, RANK_MEMORY, RANK_OTHER, RANKS };
 
 static enum rank rank(struct cb *cb, const struct imr_insn *i)

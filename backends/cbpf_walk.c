@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * ipv6_find_hdr as classic instructions: from header to header, unrolled. A program has room for few steps; a packet that
- * has more extension headers than that is dropped, since what stands behind them has not been judged. A later header
- * lies at most 64 KiB into the packet, so nftables' limit on that is never met.
+ * ipv6_find_hdr as classic instructions: from header to header, unrolled. A program has room for few steps; a packet
+ * that has more extension headers than that is dropped, since what stands behind them has not been judged. What is
+ * found lies at most 64 KiB into the packet, so nftables' limit on that is never met.
  */
 #include "cbpf.h"
 
@@ -30,7 +30,7 @@ static void load_x(const struct walk *w, uint32_t word)
 	cb_op(w->e, BPF_LDX | BPF_MEM, word);
 }
 
-/* To *ret_hop and so on; A is the header's number. What is no extension header ends the walk. */
+/* A way for each kind of header, by its number in A; `other`: it is no extension header. */
 static void fork_header(const struct walk *w, uint32_t opts, uint32_t routing, uint32_t fragment, uint32_t auth,
 			uint32_t other)
 {

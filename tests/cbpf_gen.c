@@ -170,7 +170,9 @@ static u128 now(const struct shape *s, enum imr_field f)
 
 	imr_view(&v, &pkt, s->imr->chain[0].hook, &s->imr->profile);
 	if (!i->len)
-		return f == F_META_PROTOCOL ? v.protocol : f == F_META_LEN ? v.len : f == F_TH_OK || f == F_TX_OK ? v.th_ok :
+		return f == F_META_PROTOCOL ? v.protocol :
+		       f == F_META_LEN ? v.len :
+		       f == F_TH_OK || f == F_TX_OK ? v.th_ok :
 		       f == F_TH_PROTO || f == F_TX_PROTO ? v.th_proto : 0;
 	at = (i->base == B_LL ? v.ll : i->base == B_NH ? v.nh : v.th) + i->off;
 	for (uint32_t k = 0; k < i->len && at + i->len <= s->p->len; k++)
@@ -270,5 +272,39 @@ void cbpf_wide_packet(struct xdp_gen *g, struct xdp_packet *p)
 
 		for (int b = 0; b < 4; b++)
 			p->frame[22 + 4 * w + b] = v >> (24 - 8 * b);
+	}
+}
+
+/* ------------------------------------------------------------------ small ones */
+
+struct imr *cbpf_ssh(struct xdp_gen *g, enum imr_hook hook)
+{
+	struct imr *imr = new_program(g, hook, OP_ACCEPT);
+	struct imr_chain *c = &imr->chain[0];
+	struct imr_at at = { .tool = "imr", .where = "ssh", .number = 1, .text = "tcp dport 22 drop" };
+	struct imr_rule *r;
+
+	c->at = (struct imr_at){ .tool = "imr", .where = "ssh" };
+	r = imr_rule_add(imr, c, &at);
+	imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, F_TH_PROTO), 6, ELSE_NEXT);
+	imr_need(imr, r, B_TH, 4, ELSE_NEXT);
+	imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, F_TH_DPORT), 22, ELSE_NEXT);
+	imr_stmt(imr, r, OP_COUNT, NULL);
+	imr_end(imr, r, OP_DROP, 0);
+	imr_number(imr);
+	return imr;
+}
+
+void cbpf_cut_packet(struct xdp_gen *g, struct xdp_packet *p, uint32_t n, uint32_t len)
+{
+	static const uint8_t ext[] = { 0, 43, 44, 51, 60 };
+	uint8_t *h = p->frame + 14;
+
+	xdp_packet_deep(p, n, len);
+	h[6] = n ? ext[xdp_below(g, 5)] : 17;
+	for (uint32_t i = 0; i < n; i++) {
+		h[40 + i * 8] = i + 1 < n ? ext[xdp_below(g, 5)] : xdp_below(g, 8) ? 17 : 43;
+		h[41 + i * 8] = xdp_below(g, 8) == 0;
+		h[43 + i * 8] = xdp_below(g, 6) ? 0 : 8;
 	}
 }
