@@ -146,14 +146,21 @@ static void remove_empty(const struct ld_job *j)
 		rmdir(j->dir);	/* stays where there is something in it */
 }
 
+/* The steps of a kind may have said why. */
+static int said(struct ld_job *j, uint32_t had, int err, const char *what)
+{
+	return !err || j->ds->n > had ? err : refuse(j, err, what);
+}
+
 static int commit(struct ld_job *j)
 {
+	uint32_t had = j->ds->n;
 	int err = j->replace ? j->hook->replace(j) : j->hook->create(j);
 
-	if (err && j->hook->explain && j->hook->explain(j, err))
-		return err;
+	if (err && j->hook->explain)
+		j->hook->explain(j, err);
 	if (err)
-		return refuse(j, err, j->replace ? "replacing what is there" : "making it run there");
+		return said(j, had, err, j->replace ? "replacing what is there" : "making it run there");
 	j->done = true;
 	if (j->base_fd >= 0) {
 		wait_for_old();
@@ -250,12 +257,6 @@ static int slots(struct ld_job *j)
 	if (j->n_carry > j->n_slot)
 		j->n_carry = j->n_slot;
 	return err;
-}
-
-/* The steps of a kind may have said why. */
-static int said(struct ld_job *j, uint32_t had, int err, const char *what)
-{
-	return !err || j->ds->n > had ? err : refuse(j, err, what);
 }
 
 static int look(struct ld_job *j)

@@ -97,7 +97,7 @@ void ld_name_others(struct ld_job *j, int target, uint32_t attach_type)
 	uint32_t ids[32];
 
 	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = 32);
-	if (bpf_prog_query_opts(target, attach_type, &opts) < 0)
+	if (bpf_prog_query_opts(target, attach_type, &opts) < 0 && errno != ENOSPC)
 		return;
 	for (uint32_t i = 0; i < opts.prog_cnt && i < 32; i++) {
 		char name[BPF_OBJ_NAME_LEN + 1] = "";

@@ -99,12 +99,6 @@ static int restore(struct ld_job *j)
 	return ld_dispatch_set(j->fd, j->old.prog_fd);
 }
 
-/* link_at_free has said it. */
-static int explain(struct ld_job *j, int err)
-{
-	return err == -EBUSY ? err : 0;
-}
-
 static int facts(struct ld_att *att, const struct uapi_link_info *info)
 {
 	att->prio = info->netfilter.priority;
@@ -115,5 +109,5 @@ static int facts(struct ld_att *att, const struct uapi_link_info *info)
 const struct ld_hook ld_hook_nf = {
 	.name = "nf", .target = "netfilter", .pinned = true, .link_type = UAPI_BPF_LINK_TYPE_NETFILTER, .id = id, .find = find,
 	.look = ld_look_link, .prepare = prepare, .create = create, .replace = replace, .restore = restore,
-	.explain = explain, .facts = facts,
+	.facts = facts,
 };

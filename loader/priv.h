@@ -186,7 +186,7 @@ struct ld_hook {
 	int (*create)(struct ld_job *j);	/* the commit, where nothing of ours is there */
 	int (*replace)(struct ld_job *j);	/* the commit, else */
 	int (*restore)(struct ld_job *j);	/* takes replace back */
-	int (*explain)(struct ld_job *j, int err);	/* says why the commit failed; 0: it has no words of its own */
+	void (*explain)(struct ld_job *j, int err);	/* why the commit failed, where its error alone does not say */
 	int (*facts)(struct ld_att *att, const struct uapi_link_info *info);
 	int (*unlinked)(struct ld_att *att);	/* an attachment without a link: prog_id; -ENOENT: it is none */
 	int (*detach)(struct ld_att *att);	/* of such a one */

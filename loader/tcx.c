@@ -111,12 +111,6 @@ static int restore(struct ld_job *j)
 	return j->old.link_fd >= 0 ? ld_restore_link(j) : put_filter(j, j->old.prog_fd);
 }
 
-/* create_filter has said it. */
-static int explain(struct ld_job *j, int err)
-{
-	return err == -EBUSY ? err : 0;
-}
-
 static int facts(struct ld_att *att, const struct uapi_link_info *info)
 {
 	att->prog_id = info->prog_id;
@@ -196,6 +190,6 @@ static int detach(struct ld_att *att)
 
 const struct ld_hook ld_hook_tc = {
 	.name = "tc", .target = "tc", .pinned = true, .link_type = UAPI_BPF_LINK_TYPE_TCX, .id = id, .find = ld_find_dev,
-	.look = look, .create = create, .replace = replace, .restore = restore, .explain = explain, .facts = facts,
+	.look = look, .create = create, .replace = replace, .restore = restore, .facts = facts,
 	.unlinked = unlinked, .detach = detach, .gone = gone,
 };

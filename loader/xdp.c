@@ -67,21 +67,20 @@ static int create(struct ld_job *j)
 }
 
 /* What drivers mean by refusing: their words do not come back from LINK_CREATE. */
-static int explain(struct ld_job *j, int err)
+static void explain(struct ld_job *j, int err)
 {
+	bool native = !j->st.where.generic;
+
 	if ((err == -EBUSY || err == -EEXIST) && !ld_link_get(j->name, 0, &j->link))
-		return refuse_foreign(j);
-	if (j->st.where.generic || (err != -EOPNOTSUPP && err != -ERANGE))
-		return 0;
-	if (err == -EOPNOTSUPP)
+		refuse_foreign(j);
+	else if (native && err == -EOPNOTSUPP)
 		diag_add(j->ds, DIAG_ERROR, NULL, "the driver of \"%s\" has no native XDP", j->name)->hint =
 			"--target xdp:generic runs the same program later, in the stack";
-	else
+	else if (native && err == -ERANGE)
 		diag_add(j->ds, DIAG_ERROR, NULL,
 			 "the driver of \"%s\" refuses native XDP at this MTU (%u; a veth device also looks at that of its "
 			 "peer)", j->name, j->link.mtu)
 			->hint = "lower the MTU (veth takes up to 3506), or --target xdp:generic";
-	return err;
 }
 
 static int facts(struct ld_att *att, const struct uapi_link_info *info)
