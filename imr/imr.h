@@ -372,5 +372,7 @@ struct imr *imr_place_ingress(const struct imr *imr, const struct imr_env *env);
 struct imr *imr_place_slice(const struct imr *imr, const struct imr_env *env);
 /* tags.c: the rules of a placed program that ask for a VLAN tag, which a device may hand beside the frame. */
 const struct imr_rule **imr_tag_readers(struct imr *imr, uint32_t *ret_n);
+/* Makes what any rule asks of a tag unknown: before imr_place_slice, for a device that may do so. */
+void imr_tags_unknown(struct imr *imr);
 
 #endif

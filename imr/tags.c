@@ -51,17 +51,49 @@ static bool test_reads(const struct reader *r, const struct imr_insn *i)
 	return pset_has(&s, TYPE_VLAN) != pset_has(&s, TYPE_OTHER) || pset_has(&s, TYPE_QINQ) != pset_has(&s, TYPE_OTHER);
 }
 
-static bool rule_reads(struct reader *r, const struct imr_rule *rule)
+static void forget(struct imr_insn *i)
 {
-	for (uint32_t k = 0; k < rule->n; k++) {
-		const struct imr_insn *i = &rule->insn[k];
+	*i = (struct imr_insn){
+		.op = OP_OPAQUE, .els = i->els, .to = i->to, .dst = IMR_NOVAL, .a = IMR_NOVAL, .b = IMR_NOVAL,
+		.text = "a VLAN tag, which may be beside the frame",
+	};
+}
 
-		if (pass_is_value(i->op))
+/* Does a rule read tags? With unknown, its tests that do become unknown ones. */
+static bool rule_reads(struct reader *r, struct imr_rule *rule, bool unknown)
+{
+	bool reads = false;
+
+	for (uint32_t k = 0; k < rule->n; k++) {
+		struct imr_insn *i = &rule->insn[k];
+
+		if (pass_is_value(i->op)) {
 			define(r, i);
-		else if (pass_is_test(i->op) && test_reads(r, i))
-			return true;
+		} else if (pass_is_test(i->op) && test_reads(r, i)) {
+			reads = true;
+			if (unknown)
+				forget(i);
+		}
 	}
-	return false;
+	return reads;
+}
+
+static void chain_define(struct reader *r, const struct imr_chain *chain)
+{
+	for (uint32_t k = 0; k < chain->n_entry; k++)
+		define(r, &chain->entry[k]);
+}
+
+void imr_tags_unknown(struct imr *imr)
+{
+	for (uint32_t c = 0; c < imr->n; c++) {
+		struct reader r = { .imr = imr };
+
+		chain_define(&r, &imr->chain[c]);
+		for (uint32_t k = 0; k < imr->chain[c].n; k++)
+			rule_reads(&r, &imr->chain[c].rule[k], true);
+	}
+	imr_number(imr);
 }
 
 const struct imr_rule **imr_tag_readers(struct imr *imr, uint32_t *ret_n)
@@ -73,10 +105,9 @@ const struct imr_rule **imr_tag_readers(struct imr *imr, uint32_t *ret_n)
 		const struct imr_chain *chain = &imr->chain[c];
 		struct reader r = { .imr = imr };
 
-		for (uint32_t k = 0; k < chain->n_entry; k++)
-			define(&r, &chain->entry[k]);
+		chain_define(&r, chain);
 		for (uint32_t k = 0; k < chain->n; k++) {
-			if (!rule_reads(&r, &chain->rule[k]))
+			if (!rule_reads(&r, &chain->rule[k], false))
 				continue;
 			found = pass_room(imr, found, &cap, n + 1, sizeof(*found));
 			found[n++] = &chain->rule[k];

@@ -321,6 +321,22 @@ static int device_unit(struct cli *c, struct plan *p, const char *name, enum imr
 	return unit(c, p, d, hook, (struct imr_range32){ INT32_MIN, INT32_MAX });
 }
 
+/* Live rules see a tag that is beside the frame, a slice does not. */
+static void hide_tags(struct cli *c, struct plan *p, const char **names, uint32_t n)
+{
+	uint32_t readers;
+	bool hidden = false;
+
+	imr_tag_readers(p->in.imr, &readers);
+	for (uint32_t i = 0; i < n && readers && !hidden; i++) {
+		const char *hint;
+
+		hidden = ld_vlan_hidden(c->arena, names[i], &hint) > 0;
+	}
+	if (hidden)
+		imr_tags_unknown(p->in.imr);
+}
+
 static int device_units(struct cli *c, struct plan *p, enum imr_hook hook)
 {
 	const char **names;
@@ -329,6 +345,8 @@ static int device_units(struct cli *c, struct plan *p, enum imr_hook hook)
 
 	devices(c, &p->in, hook == HOOK_NETDEV_EGRESS, &names, &n);
 	devices_keep(c, names, &n);
+	if (p->in.live)
+		hide_tags(c, p, names, n);
 	for (uint32_t i = 0; i < n && !r; i++)
 		r = device_unit(c, p, names[i], hook);
 	return r;

@@ -15,6 +15,10 @@
 #define UNKNOWN "\topaque \"ct state new\"\n"
 #define END "}\n"
 
+#define EDGE \
+	"chain @\"edge\" from nft \"edge\" hook netdev.ingress kind filter prio 0 policy accept dev \"v0\" {\n"
+#define TAG "\t%2 =be16 ld raw ll+12:2\n\teq %2, 0x8100\n"
+
 #define A "in v0 ip 10.0.0.1 > 10.1.0.1 udp 9 > 53"	/* 53, to this host */
 #define B "in v0 ip 10.0.0.2 > 10.1.0.1 udp 9 > 80"	/* another source, another port */
 #define F "in v0 ip 10.0.0.1 > 10.9.0.1 udp 9 > 53"	/* A, to be forwarded */
@@ -24,7 +28,7 @@
 #define EXPECTS "imr 1\nprofile th_fast_frag\nconntrack expects\n"
 #define RAW(n) CHAIN("raw", "ip.prerouting", n, "accept") RULE("raw", 1) FROM("10.0.0.1") "\tdrop\n" END
 
-enum { FORWARDS = 1, NOT_PLAIN = 2, NO_GRO = 4, NO_LOOKUP = 8, FLOW = 16 };
+enum { FORWARDS = 1, NOT_PLAIN = 2, NO_GRO = 4, NO_LOOKUP = 8, FLOW = 16, TAGS_BESIDE = 32 };
 
 static const struct slice_case {
 	const char *name, *text;
@@ -32,6 +36,13 @@ static const struct slice_case {
 	const char *packet[4];
 	bool drop[4];
 } slice_cases[] = {
+	{ "a tag in the frame: there is none",
+	  HEAD EDGE RULE("edge", 1) TAG "\taccept\n" RULE("edge", 2) "\tdrop\n" END, 0, { A }, { true } },
+	{ "a tag beside the frame: unknown",
+	  HEAD EDGE RULE("edge", 1) TAG "\taccept\n" RULE("edge", 2) "\tdrop\n" END, TAGS_BESIDE, { A }, { false } },
+	{ "and unknown only to who asks",
+	  HEAD EDGE RULE("edge", 1) TAG FROM("10.0.0.2") "\taccept\n" RULE("edge", 2) "\tdrop\n" END,
+	  TAGS_BESIDE, { A, B }, { true, false } },
 	{ "a known drop", HEAD CHAIN("in", "ip.input", 0, "accept") RULE("in", 1) FROM("10.0.0.1") "\tdrop\n" END,
 	  0, { A, B, F }, { true, false, true } },
 	{ "unknown before drop: the rule is skipped",
@@ -154,10 +165,12 @@ START_TEST(test_case)
 {
 	const struct slice_case *c = &slice_cases[_i];
 	struct imr_env env;
-	struct imr *s;
+	struct imr *imr = case_parse(c->text), *s;
 
 	case_env(&env, c->env);
-	s = imr_place_slice(case_parse(c->text), &env);
+	if (c->env & TAGS_BESIDE)
+		imr_tags_unknown(imr);
+	s = imr_place_slice(imr, &env);
 	ck_assert_msg(s, "%s", c->name);
 	ck_assert_ptr_null(imr_check(s, "slice"));
 	for (int k = 0; k < 4 && c->packet[k]; k++) {
