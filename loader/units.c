@@ -263,7 +263,7 @@ static void put_where(const struct cli *c, struct plan_dev *d, enum imr_hook hoo
 	w->pf = imr_hooks[hook].family;
 	w->hooknum = imr_hooks[hook].num;
 	w->prio = prio;
-	w->prio_min = prio + 1;
+	w->prio_min = prio < INT32_MAX ? prio + 1 : prio;	/* no other one */
 	w->fail_open = c->fail_open;
 	if (ld_where_id(w, d->id))
 		snprintf(d->id, sizeof(d->id), "%s", d->target->name);
