@@ -42,9 +42,10 @@ static uint32_t has_bytes(struct cb *cb, const struct imr_insn *j, const struct 
 	return cb_end(ld);
 }
 
+/* What the walk finds, which is 0 unless it succeeds */
 static bool is_walk_fact(enum imr_field f, enum imr_field ok)
 {
-	return f >= ok && f <= ok + 2;
+	return f > ok && f <= ok + 2;
 }
 
 static bool implies(struct cb *cb, const struct imr_insn *j, const struct cb_test *tj, const struct imr_insn *i,

@@ -14,7 +14,7 @@
 #include "cbpf_run.h"
 
 #define N_PACKETS	220
-#define N_PROGRAMS	150
+#define N_PROGRAMS	500
 #define N_LIVE		40
 
 static struct arena *arena;
