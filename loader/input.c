@@ -110,12 +110,17 @@ static int read_file(struct cli *c, const char *path, struct fe_capture *ret, co
 	return fe_text_get(c->arena, c->diags, text_kind(c, text, len), path, text, len, ret) ? EXIT_INPUT : 0;
 }
 
+static int live_exit(int err)
+{
+	return err == -EPERM || err == -EACCES ? EXIT_RIGHTS : err ? EXIT_INPUT : 0;
+}
+
 int cli_capture(struct cli *c, struct fe_capture *ret, const char **ret_imr, size_t *ret_len)
 {
 	*ret = (struct fe_capture){ 0 };
 	*ret_imr = NULL;
 	if (!c->n_file)
-		return fe_live_get(c->arena, c->diags, ret) ? EXIT_INPUT : 0;
+		return live_exit(fe_live_get(c->arena, c->diags, ret));
 	for (unsigned int i = 0; i < c->n_file; i++) {
 		struct fe_capture one = { 0 };
 
@@ -159,11 +164,13 @@ int cli_read(struct cli *c, struct cli_input *ret)
 {
 	const char *text;
 	size_t len;
+	int r;
 
 	*ret = (struct cli_input){ .live = !c->n_file || c->slice };
 	cli_profile(c, &ret->profile);
-	if (cli_capture(c, &ret->capture, &text, &len))
-		return EXIT_INPUT;
+	r = cli_capture(c, &ret->capture, &text, &len);
+	if (r)
+		return r;
 	ret->source = text ? imr_parse(c->arena, c->diags, text, len) :
 			     fe_read(c->arena, c->diags, &ret->profile, &ret->capture);
 	if (!ret->source || diags_have(c->diags, DIAG_ERROR))

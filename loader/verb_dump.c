@@ -10,9 +10,11 @@ static int dump_netlink(struct cli *c)
 	const char *text;
 	uint8_t *bytes;
 	size_t len;
+	int r;
 
-	if (cli_capture(c, &cap, &text, &len))
-		return EXIT_INPUT;
+	r = cli_capture(c, &cap, &text, &len);
+	if (r)
+		return r;
 	if (text) {
 		diag_add(c->diags, DIAG_ERROR, NULL, "IMR text has no kernel objects to capture");
 		return EXIT_INPUT;
@@ -28,6 +30,7 @@ static int dump_imr(struct cli *c)
 	struct cli_input in;
 	struct imr *imr;
 	bool known = !c->pass || !strcmp(c->pass, "read");
+	int r;
 
 	for (const struct imr_pass *p = imr_passes; p->name; p++)
 		known = known || !strcmp(p->name, c->pass);
@@ -38,8 +41,9 @@ static int dump_imr(struct cli *c)
 		fprintf(stderr, " or placed\n");
 		return EXIT_USAGE;
 	}
-	if (cli_read(c, &in))
-		return EXIT_INPUT;
+	r = cli_read(c, &in);
+	if (r)
+		return r;
 	imr = !c->pass ? in.imr : !strcmp(c->pass, "read") ? in.source : cli_program(c, &in, c->pass);
 	if (!imr)
 		return EXIT_INPUT;
