@@ -85,6 +85,15 @@ static bool one_of(const char *option, const char *value, const char *const *all
 	return false;
 }
 
+static bool take_dump(struct cli *c, enum cli_dump what)
+{
+	if (c->dump && c->dump != what)
+		fprintf(stderr, "fwjit: one of --imr, --asm and --netlink at a time\n");
+	else
+		c->dump = what;
+	return c->dump == what;
+}
+
 /* One option into c. False: said why. */
 static bool take(struct cli *c, int opt, const char *arg)
 {
@@ -109,9 +118,9 @@ static bool take(struct cli *c, int opt, const char *arg)
 	case OPT_ENGINE: c->engine = arg; return one_of("engine", arg, engines);
 	case OPT_FROM: c->from = arg; return one_of("from", arg, froms);
 	case OPT_CAPS: c->caps = arg; return true;
-	case OPT_IMR: c->dump = DUMP_IMR; c->pass = arg; return true;
-	case OPT_ASM: c->dump = DUMP_ASM; return true;
-	case OPT_NETLINK: c->dump = DUMP_NETLINK; return true;
+	case OPT_IMR: c->pass = arg; return take_dump(c, DUMP_IMR);
+	case OPT_ASM: return take_dump(c, DUMP_ASM);
+	case OPT_NETLINK: return take_dump(c, DUMP_NETLINK);
 	case OPT_SLICE: c->slice = true; return true;
 	case OPT_SNAPSHOT: c->snapshot = true; return true;
 	case OPT_ALL: c->all = true; return true;
@@ -128,6 +137,17 @@ static const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
+/* A file without its -f must not make a verb mean the live rules. */
+static int too_many(const struct verb *v, const char *word)
+{
+	fprintf(stderr, "fwjit: %s: \"%s\" is one word too many", v->name, word);
+	if (v->run == verb_list || v->run == verb_detach)
+		fprintf(stderr, "\n");
+	else
+		fprintf(stderr, "; rules from a file: -f %s\n", word);
+	return EXIT_USAGE;
+}
+
 static int run(const struct verb *v, struct cli *c, int argc, char **argv)
 {
 	int opt;
@@ -138,13 +158,9 @@ static int run(const struct verb *v, struct cli *c, int argc, char **argv)
 		if (!take(c, opt, optarg))
 			return EXIT_USAGE;
 	}
-	if (optind < argc)
+	if (optind < argc && (v->run == verb_list || v->run == verb_detach))
 		c->object = argv[optind++];
-	if (optind < argc) {
-		fprintf(stderr, "fwjit: %s: \"%s\" is one word too many\n", v->name, argv[optind]);
-		return EXIT_USAGE;
-	}
-	return v->run(c);
+	return optind < argc ? too_many(v, argv[optind]) : v->run(c);
 }
 
 int main(int argc, char **argv)
