@@ -290,26 +290,25 @@ static int size_ok(struct ld_job *j)
 
 static int find(struct ld_job *j)
 {
+	struct ld_classic *c;
 	int err = ld_find_dev(j);
 
 	err = err ? err : size_ok(j);
 	if (err)
 		return err;
-	j->classic = calloc(1, sizeof(*j->classic));
-	if (!j->classic)
+	c = j->classic = calloc(1, sizeof(*c));
+	if (!c)
 		return -ENOMEM;
-	j->classic->ifindex = j->link.ifindex;
-	j->classic->egress = j->st.where.egress;
-	return ld_nl_open(&j->classic->nl, NETLINK_ROUTE);
-}
-
-static int look(struct ld_job *j)
-{
-	struct ld_classic *c = j->classic;
-	int err = mend(c);
-
-	err = err ? err : others(j);
-	j->replace = c->live && !c->shielded;
+	c->ifindex = j->link.ifindex;
+	c->egress = j->st.where.egress;
+	err = ld_nl_open(&c->nl, NETLINK_ROUTE);
+	err = err ? err : mend(c);
+	j->replace = !err && c->live && !c->shielded;
+	if (j->replace) {
+		j->old_err = 0;
+		j->old.alive = true;
+		j->old.prog_id = live_gen(&c->old);
+	}
 	return err;
 }
 
@@ -571,7 +570,7 @@ static int remove_id(const char *text)
 }
 
 const struct ld_hook ld_hook_cbpf = {
-	.name = "cbpf", .target = "cbpf", .id = id, .find = find, .look = look, .prepare = prepare, .create = commit,
+	.name = "cbpf", .target = "cbpf", .id = id, .find = find, .look = others, .prepare = prepare, .create = commit,
 	.replace = commit, .restore = restore, .undo = undo, .finish = finish, .close = close_job, .list = list,
 	.remove = remove_id,
 };

@@ -80,7 +80,7 @@ struct ld_where {
 	bool fail_open;		/* NETFILTER: packets pass where the dispatcher finds no program; else they are dropped */
 	uint8_t pf;		/* NETFILTER: NFPROTO_IPV4 or NFPROTO_IPV6 */
 	uint32_t hooknum;	/* NF_INET_ */
-	int32_t prio, prio_min;	/* where taken, the next below down to prio_min, 16 at most; prio_min > prio: none */
+	int32_t prio, prio_min;	/* where taken, the next below down to prio_min, 16 at most; prio_min >= prio: none */
 	char cgroup[LD_PATH];	/* CGROUP: a directory of cgroup v2 */
 };
 

@@ -115,6 +115,7 @@ START_TEST(drops_lists_and_goes)
 {
 	struct traffic t = traffic_open(_i);
 	struct ld_state *st;
+	struct chain *c;
 	uint32_t gen;
 
 	attach(chain(1, 0, _i));
@@ -130,6 +131,14 @@ START_TEST(drops_lists_and_goes)
 	attach(chain(7, 3000, _i));
 	traffic_expect(&t, "seven", false);
 	ck_assert_uint_ne(only_state()->prog_id, gen);
+	c = chain(1, 0, _i);
+	c->what.expect = gen;
+	ck_assert_int_eq(ld_attach_all(&live_diags, &c->what, 1), -ESTALE);
+	c->what.expect = LD_NONE;
+	ck_assert_int_eq(ld_attach_all(&live_diags, &c->what, 1), -ESTALE);
+	c->what.expect = only_state()->prog_id;
+	attach(c);
+	traffic_expect(&t, "one again", false);
 	ck_assert_int_eq(ld_detach(&live_diags, ids[_i]), 0);
 	traffic_expect(&t, "none", true);
 	nothing_left();
