@@ -55,7 +55,7 @@ uint32_t be_rec_size(const struct be_cc *cc)
 	const struct be_cell *last = cc->n_cell ? &cc->cell[cc->n_cell - 1] : NULL;
 	uint32_t end = last ? last->at + cell_size(last->bits) : REC_CELLS;
 
-	return (end + 7) & ~7u;
+	return ((cc->n_fused ? cc->fused_end : end) + 7) & ~7u;
 }
 
 /* Where the next cell goes: eight bytes lie at 0 modulo 8 in memory, four at 4 (REC_BASE). */
@@ -69,6 +69,11 @@ static uint32_t rec_max(const struct be_cc *cc)
 	return cc->view->stack ? 512 + FP_RECORD : REC_MAX;
 }
 
+bool be_rec_fits(const struct be_cc *cc, uint32_t end)
+{
+	return end + 4 <= rec_max(cc);
+}
+
 static void add_cell(struct be_cc *cc, const struct imr_insn *i, const struct imr_at *at)
 {
 	const struct imr_field_info *f = &imr_fields[i->field];
@@ -77,7 +82,7 @@ static void add_cell(struct be_cc *cc, const struct imr_insn *i, const struct im
 	uint32_t at_rec = place(cc, bits);
 	struct be_cell *c;
 
-	if (at_rec + cell_size(bits) + 4 > rec_max(cc)) {
+	if (!be_rec_fits(cc, at_rec + cell_size(bits))) {
 		be_refuse(cc, at, "the rules read too many different parts of the packet", NULL);
 		return;
 	}
@@ -222,7 +227,7 @@ void be_collect(struct be_cc *cc)
 			collect_insn(cc, &c->rule[r].insn[i], &c->rule[r].at);
 	if (cc->bad)
 		return;
-	cc->def = arena_alloc(cc->imr->arena, (cc->n_val + 1) * sizeof(*cc->def));
+	cc->def = arena_alloc(cc->imr->arena, (cc->n_val + 2) * sizeof(*cc->def));
 	for (uint32_t i = 0; i < c->n_entry; i++)
 		cc->def[c->entry[i].dst] = &c->entry[i];
 }
@@ -234,6 +239,8 @@ uint16_t be_rec_at(const struct be_cc *cc, const struct imr_insn *i, u128 *ret_c
 	*ret_const = 0;
 	if (i->op == OP_LD) {
 		switch (i->field) {
+		case F_NONE:
+			return be_fused_at(cc, i->off);
 		case F_META_IIF:
 		case F_META_IIFNAME:
 		case F_META_IIFTYPE:

@@ -76,3 +76,69 @@ bool be_acts_on(struct be_cc *cc, uint8_t nfproto)
 	}
 	return reached[c->n] && (c->policy == OP_DROP || c->policy_count);
 }
+
+/* ------------------------------------------------------------------ transport headers */
+
+static enum truth truth_of_type(const struct be_cc *cc, const struct imr_insn *i, uint8_t nfproto)
+{
+	const struct imr_insn *def = i->a != IMR_NOVAL ? cc->def[i->a] : NULL;
+	u128 type = nfproto == FAM_IP6 ? 0x86dd : 0x0800;
+
+	if (!def || def->op != OP_LD || def->field != F_META_PROTOCOL)
+		return truth(cc, i, nfproto);
+	if (i->op == OP_EQ)
+		return i->imm == type ? ALWAYS : NEVER;
+	if (i->op == OP_IN)
+		return imr_set_has(i->set, type) ? ALWAYS : NEVER;
+	return MAYBE;
+}
+
+static bool is_transport(const struct imr_insn *i)
+{
+	const struct imr_field_info *f = &imr_fields[i->field];
+	uint8_t base = i->op == OP_NEED || i->op == OP_TCPOPT || i->field == F_RAW ? i->base : f->base;
+
+	if (i->op == OP_LD && i->field >= F_TH_OK && i->field <= F_TX_FRAGOFF)
+		return true;
+	return (i->op == OP_LD || i->op == OP_NEED || i->op == OP_TCPOPT) && (base == B_TH || base == B_TX);
+}
+
+static bool asks(const struct be_cc *cc, const struct imr_insn *i)
+{
+	if (i->op == OP_NOFLOW || is_transport(i))
+		return true;
+	return (i->a != IMR_NOVAL && asks(cc, cc->def[i->a])) || (i->b != IMR_NOVAL && asks(cc, cc->def[i->b]));
+}
+
+/* Does the outcome for such a packet depend on a transport header? Not if the rule tests for another protocol, and all its
+ * tests before that lead where this one leads. */
+static bool rule_asks(const struct be_cc *cc, uint32_t rule, uint8_t nfproto)
+{
+	const struct imr_rule *r = &cc->chain->rule[rule];
+	bool asked = false;
+
+	for (uint32_t n = 0; n < r->n; n++) {
+		const struct imr_insn *i = &r->insn[n];
+
+		if (imr_ops[i->op].class == CLASS_VALUE)
+			continue;
+		if (imr_ops[i->op].class != CLASS_TEST || i->els != ELSE_NEXT)
+			break;
+		if (truth_of_type(cc, i, nfproto) == NEVER)
+			return false;
+		asked |= asks(cc, i);
+	}
+	for (uint32_t n = 0; n < r->n && !asked; n++)
+		asked = imr_ops[r->insn[n].op].class == CLASS_TEST && asks(cc, &r->insn[n]);
+	return asked;
+}
+
+bool be_asks_transport(struct be_cc *cc, uint8_t nfproto)
+{
+	for (uint32_t r = 0; r < cc->chain->n; r++) {
+		be_define(cc, r);
+		if (rule_asks(cc, r, nfproto))
+			return true;
+	}
+	return false;
+}

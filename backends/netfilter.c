@@ -23,8 +23,11 @@ static void name(struct be_cc *cc)
 static bool meta(struct be_cc *cc, enum imr_field f)
 {
 	bool in = f == F_META_IIF || f == F_META_IIFNAME || f == F_META_IIFTYPE;
-	uint32_t none = be_label_new(&cc->e);
+	uint32_t none;
 
+	if (!cc->caps->var_offset)	/* CAP_PERFMON: the kernel's own structures are not for everybody */
+		return false;
+	none = be_label_new(&cc->e);
 	be_mov(&cc->e, BPF_REG_1, 0);
 	be_mov(&cc->e, BPF_REG_2, 0);
 	if (f == F_META_MARK) {
@@ -81,7 +84,11 @@ static struct be_window link(struct be_cc *cc, unsigned int off, unsigned int le
 static const struct be_view view = { .type = BE_PROG_TYPE_NETFILTER, .attach_type = BE_ATTACH_NETFILTER, .access = &be_dynptr,
 				     .l3 = true, .stack = true, .meta = meta, .link_length = link_length, .link = link };
 
+/* Without CAP_PERFMON the link header, which is read where it lies, is out of reach. */
+static const struct be_view plain_view = { .type = BE_PROG_TYPE_NETFILTER, .attach_type = BE_ATTACH_NETFILTER,
+					   .access = &be_dynptr, .l3 = true, .stack = true, .meta = meta };
+
 bool be_netfilter_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret)
 {
-	return be_program(imr, be_target_find("netfilter"), &view, caps, opts, ret);
+	return be_program(imr, be_target_find("netfilter"), caps->var_offset ? &view : &plain_view, caps, opts, ret);
 }

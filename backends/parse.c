@@ -251,7 +251,7 @@ static void parse_netdev(struct be_cc *cc, uint32_t parsed)
 		frame_type(cc);
 	else
 		skb_type(cc);
-	if (!cc->use_th && !cc->use_tx)
+	if (!cc->th4 && !cc->th6)
 		return;
 	get(cc, BPF_REG_1, REC_END);
 	get(cc, BPF_REG_2, REC_NH);
@@ -259,9 +259,10 @@ static void parse_netdev(struct be_cc *cc, uint32_t parsed)
 	set(cc, REC_NHLEN, BPF_REG_1);
 	cc->view->access->start(cc);
 	get(cc, BPF_REG_1, REC_PROTOCOL);
-	be_jmp32(e, BPF_JEQ, BPF_REG_1, ETH_P_IPV6, six);
+	be_jmp32(e, BPF_JEQ, BPF_REG_1, ETH_P_IPV6, cc->th6 ? six : parsed);
 	be_jmp32(e, BPF_JNE, BPF_REG_1, ETH_P_IP, parsed);
-	parse4(cc, parsed);
+	if (cc->th4)
+		parse4(cc, parsed);
 	be_ja(e, parsed);
 	be_label_here(e, six);
 	parse6(cc, parsed, parsed);
@@ -273,9 +274,9 @@ static void parse_l3(struct be_cc *cc, uint32_t parsed)
 	bool v6 = imr_hooks[cc->chain->hook].family == FAM_IP6;
 
 	set_protocol(cc, v6 ? ETH_P_IPV6 : ETH_P_IP, v6 ? FAM_IP6 : FAM_IP);
-	if (v6)
+	if (v6 && cc->th6)
 		parse6(cc, cc->odd, parsed);
-	else
+	else if (!v6 && cc->th4)
 		parse4(cc, cc->odd);
 }
 
@@ -304,6 +305,8 @@ static void record(struct be_cc *cc)
 		be_alu64(e, BPF_ADD, R_REC, -(int32_t)(size - FP_RECORD));
 		be_load(e, 4, BPF_REG_1, BPF_REG_0, 0);
 		set(cc, REC_ZERO, BPF_REG_1);
+		for (int at = FP_BYTES; at < FP_BYTES + FP_BYTES_SIZE; at += 8)	/* or some callers may not lend it to a call */
+			be_store_imm(e, 8, BPF_REG_10, at, 0);
 	} else {
 		be_mov_reg(e, R_REC, BPF_REG_0);
 		be_alu64(e, BPF_ADD, R_REC, REC_BASE);
@@ -399,6 +402,7 @@ bool be_program(const struct imr *imr, const struct target *t, const struct be_v
 	be_label_here(&cc.e, parsed);
 	lengths(&cc);
 	be_fill(&cc);
+	be_fill_fused(&cc);
 	if (cc.use_sets) {
 		be_lookup(&cc, cc.map_sets, cc.odd);
 		be_mov_reg(&cc.e, R_SETS, BPF_REG_0);

@@ -61,7 +61,7 @@ bool be_start(struct be_cc *ret, const struct imr *imr, const struct target *t, 
 {
 	struct be_cc *cc = ret;
 
-	*cc = (struct be_cc){ .imr = imr, .opts = opts, .target = t, .view = v };
+	*cc = (struct be_cc){ .imr = imr, .opts = opts, .caps = caps, .target = t, .view = v };
 	if (!is_permitted(imr, t, caps))
 		return false;
 	cc->chain = only_chain(imr, t);
@@ -73,6 +73,10 @@ bool be_start(struct be_cc *ret, const struct imr *imr, const struct target *t, 
 	be_collect(cc);
 	if (cc->bad)
 		return false;
+	cc->compact = !caps->big;
+	cc->th4 = be_asks_transport(cc, FAM_IP);
+	cc->th6 = be_asks_transport(cc, FAM_IP6);
+	be_fuse(cc);
 	cc->tab = (struct be_tab){ .len = TAB_START, .cap = TAB_START, .bytes = arena_alloc(imr->arena, TAB_START) };
 	make_maps(cc);
 	cc->drop = be_label_new(&cc->e);

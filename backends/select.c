@@ -147,6 +147,13 @@ static void test(struct be_cc *cc, const struct imr_insn *i, uint32_t yes, uint3
 		be_in(cc, t, BPF_REG_1, s, yes, no, yes_follows);
 }
 
+void be_test_parsed(struct be_cc *cc, const struct imr_insn *i, const struct imr_insn *ld, uint32_t yes, uint32_t no)
+{
+	if (ld)
+		cc->def[i->a] = ld;
+	test(cc, i, yes, no, true);
+}
+
 static void tally(struct be_cc *cc, uint32_t slot)
 {
 	for (uint32_t n = 0; n < cc->n_tally; n++) {
@@ -189,6 +196,14 @@ static void drop_new(struct be_cc *cc, const struct imr_insn *i)
 	be_ja(&cc->e, count ? cc->drop_new_count : cc->drop_new);
 }
 
+/* The last test of a rule whose end leads away, and that leads to the next rule, which stands behind, if it fails. */
+static bool ends_here(const struct imr_insn *i, uint32_t rule)
+{
+	bool next = i->els == ELSE_NEXT || (i->els == ELSE_RULE && i->to == rule + 1);
+
+	return next && imr_ops[i[1].op].class == CLASS_END;
+}
+
 /* Instructions `from` on, ending in a jump unless `falls`: then the next rule may stand right behind. */
 static void rest(struct be_cc *cc, uint32_t rule, uint32_t from, bool falls)
 {
@@ -205,6 +220,10 @@ static void rest(struct be_cc *cc, uint32_t rule, uint32_t from, bool falls)
 		case CLASS_TEST:
 			if (i->op == OP_NOFLOW) {
 				drop_new(cc, i);
+				return;
+			}
+			if (falls && ends_here(i, rule)) {
+				test(cc, i, end_label(cc, &i[1], rule, false), cc->rule[rule + 1], false);
 				return;
 			}
 			go = be_label_new(&cc->e);
@@ -263,7 +282,7 @@ static void head(struct be_cc *cc, uint32_t rule, bool last, struct bodies *b)
 	begin(cc, rule);
 	while (imr_ops[r->insn[n].op].class == CLASS_VALUE)
 		n++;
-	if (last || !is_selective(&r->insn[n])) {
+	if (last || cc->compact || !is_selective(&r->insn[n])) {
 		rest(cc, rule, n, true);
 		return;
 	}

@@ -78,6 +78,7 @@ struct be_cc {			/* one compilation */
 	const struct imr *imr;
 	const struct imr_chain *chain;
 	const struct be_opts *opts;
+	const struct caps *caps;
 	const struct target *target;
 	struct be_emit e;
 	const struct be_view *view;
@@ -86,6 +87,7 @@ struct be_cc {			/* one compilation */
 	uint32_t n_cell, cap_cell;
 	struct be_cell *cell;
 	bool use_ll, use_th, use_tx, use_sets, use_flow;
+	bool th4, th6;			/* be_asks_transport */
 	uint32_t map_record, map_counters, map_gate, map_sets;	/* map_record: on the stack, a word of zeroes */
 	uint32_t n_map;
 	struct be_map *map;
@@ -97,6 +99,9 @@ struct be_cc {			/* one compilation */
 	uint32_t drop, pass, drop_count, pass_count;	/* labels of the ends */
 	uint32_t drop_new, drop_new_count;	/* drop unless conntrack knows the flow */
 	uint32_t odd;			/* a frame that is not parsed */
+	uint32_t n_fused, fused_end;	/* fuse.c; the end of the record if there are any */
+	struct be_fused *fused;
+	bool compact;			/* instructions are few: a rule's body stands in line */
 	uint32_t n_val;
 	const struct imr_insn **def;	/* by value number: who made it */
 	const struct imr_at *at;	/* of the rule at hand */
@@ -122,6 +127,7 @@ struct be_access {
 extern const struct be_access be_direct;	/* packet pointers: XDP */
 extern const struct be_access be_skb_direct;	/* packet pointers, a helper for what is not linear */
 extern const struct be_access be_skb_load;	/* bpf_skb_load_bytes only */
+extern const struct be_access be_xdp_const;	/* packet pointers at fixed places, a helper for all others */
 extern const struct be_access be_dynptr;	/* bpf_dynptr_slice */
 
 /* A kind of program: what it is to the kernel and how it sees packets. */
@@ -177,12 +183,23 @@ void be_in(struct be_cc *cc, enum imr_type t, uint8_t reg, const struct imr_set 
 void be_in_search(struct be_cc *cc, enum imr_type t, uint8_t reg, const struct imr_set *s, uint32_t in, uint32_t out,
 		  bool in_follows);
 
+/* fuse.c: rules that begin alike compare a cell that says it all; cc->chain is rewritten. A load of field F_NONE is of the
+ * fused cell `off`. be_fill_fused: behind the parse. */
+void be_fuse(struct be_cc *cc);
+uint16_t be_fused_at(const struct be_cc *cc, uint32_t index);
+void be_fill_fused(struct be_cc *cc);
+bool be_rec_fits(const struct be_cc *cc, uint32_t end);
+
 /* family.c: may the rules drop or count a packet of this nfproto (2, 10)? */
 bool be_acts_on(struct be_cc *cc, uint8_t nfproto);
+/* Does what becomes of such a packet depend on its transport header? */
+bool be_asks_transport(struct be_cc *cc, uint8_t nfproto);
 
 /* select.c: values of the rule into def; the classifier, which falls into nothing. */
 void be_define(struct be_cc *cc, uint32_t rule);
 void be_classify(struct be_cc *cc);
+/* A test of a record's word outside of the rules: ld is its operand. `yes` is placed right behind. */
+void be_test_parsed(struct be_cc *cc, const struct imr_insn *i, const struct imr_insn *ld, uint32_t yes, uint32_t no);
 
 /* counters.c */
 void be_lookup(struct be_cc *cc, uint32_t map, uint32_t null);	/* R0: key 0's value; `null` where there is none */

@@ -17,5 +17,5 @@ static const struct be_view tc_load_view = { .type = BPF_PROG_TYPE_SCHED_CLS, .a
 
 bool be_tc_compile(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret)
 {
-	return be_program(imr, be_target_find("tc"), opts->load_bytes ? &tc_load_view : &tc_view, caps, opts, ret);
+	return be_program(imr, be_target_find("tc"), opts->load_bytes || !caps->var_offset ? &tc_load_view : &tc_view, caps, opts, ret);
 }

@@ -8,6 +8,7 @@
 #include "select.h"
 
 #define STEPS		183	/* 1,460 bytes of payload, 8 bytes each, and one that is cut off */
+#define STEPS_COMPACT	10	/* where instructions are few */
 #define NEXT_ROUTING	43
 #define NEXT_FRAGMENT	44
 #define NEXT_AUTH	51
@@ -160,7 +161,7 @@ void be_walk6(struct be_cc *cc, uint32_t parsed)
 	struct walk w = { cc, &cc->e, parsed, be_label_new(&cc->e), be_label_new(&cc->e) };
 
 	cc->view->access->start(cc);
-	for (int i = 0; i < STEPS; i++)
+	for (int i = 0; i < (cc->compact ? STEPS_COMPACT : STEPS); i++)
 		step(&w);
 	extension(&w, w.end);
 	room(&w);

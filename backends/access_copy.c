@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Access to the bytes of an skb. load: bpf_skb_load_bytes copies a window to the stack, which every program type and
- * every caller may, wherever the bytes lie. direct: packet pointers for what lies in the linear part, the helper for
- * what does not, so that a packet of several buffers is judged by all of its bytes.
+ * Access by a helper that copies a window to the stack. For an skb every program type and every caller may, wherever the
+ * bytes lie. direct: packet pointers for what lies in the linear part, the helper for what does not, so that a packet of
+ * several buffers is judged by all of its bytes. XDP's pointers may not move by a packet's byte where the verifier fears
+ * speculation (no CAP_PERFMON): there, what stands at a fixed place goes by pointer, all else by the helper.
  */
 #include <stddef.h>
 
@@ -17,7 +18,8 @@ static void length(struct be_cc *cc)
 	be_load(&cc->e, 4, BPF_REG_1, R_CTX, offsetof(struct __sk_buff, len));
 }
 
-static struct be_window load(struct be_cc *cc, uint16_t word, unsigned int off, unsigned int len, uint32_t no)
+static struct be_window copy(struct be_cc *cc, uint32_t helper, uint16_t word, unsigned int off, unsigned int len,
+			     uint32_t no)
 {
 	struct be_emit *e = &cc->e;
 
@@ -33,9 +35,33 @@ static struct be_window load(struct be_cc *cc, uint16_t word, unsigned int off, 
 	be_mov_reg(e, BPF_REG_3, BPF_REG_10);
 	be_alu64(e, BPF_ADD, BPF_REG_3, FP_BYTES);
 	be_mov(e, BPF_REG_4, len);
-	be_call(e, BPF_FUNC_skb_load_bytes);
+	be_call(e, helper);
 	be_jmp64(e, BPF_JSLT, BPF_REG_0, 0, no);
 	return (struct be_window){ BPF_REG_10, FP_BYTES };
+}
+
+static struct be_window load(struct be_cc *cc, uint16_t word, unsigned int off, unsigned int len, uint32_t no)
+{
+	return copy(cc, BPF_FUNC_skb_load_bytes, word, off, len, no);
+}
+
+static struct be_window xdp_open(struct be_cc *cc, uint16_t word, unsigned int off, unsigned int len, uint32_t no)
+{
+	if (word == REC_ZERO)
+		return be_direct.open(cc, word, off, len, no);
+	return copy(cc, BPF_FUNC_xdp_load_bytes, word, off, len, no);
+}
+
+static void xdp_start(struct be_cc *cc)
+{
+	be_direct.start(cc);
+}
+
+static void xdp_length(struct be_cc *cc)
+{
+	be_mov_reg(&cc->e, BPF_REG_1, R_CTX);
+	be_call(&cc->e, BPF_FUNC_xdp_get_buff_len);
+	be_mov_reg(&cc->e, BPF_REG_1, BPF_REG_0);
 }
 
 static void start(struct be_cc *cc)
@@ -64,3 +90,4 @@ static struct be_window open(struct be_cc *cc, uint16_t word, unsigned int off, 
 
 const struct be_access be_skb_load = { "load_bytes", true, nothing, length, load };
 const struct be_access be_skb_direct = { "direct", true, start, length, open };
+const struct be_access be_xdp_const = { "direct, constant offsets", true, xdp_start, xdp_length, xdp_open };
