@@ -347,10 +347,13 @@ uint64_t ld_silent_hash(void)
 	bool asks = !ld_nl_open(&nl, NETLINK_ROUTE);
 
 	for (struct if_nameindex *i = list; i && i->if_index; i++) {
-		uint32_t ids[16] = { 0 }, n = tcx_programs(i->if_index, ids);
+		struct ld_link dev = { .ifindex = i->if_index };
+		uint32_t ids[16] = { 0 }, n = tcx_programs(i->if_index, ids), ours;
 
+		snprintf(dev.name, sizeof(dev.name), "%s", i->if_name);
+		ours = n ? our_tcx(&dev) : 0;
 		for (uint32_t k = 0; k < n && k < 16; k++)
-			h = mix(h, (uint64_t)i->if_index << 32 | ids[k]);
+			h = ids[k] == ours ? h : mix(h, (uint64_t)i->if_index << 32 | ids[k]);
 		h = asks ? mix(h, ld_elsewhere_hash(&nl, i->if_index)) : h;
 	}
 	if_freenameindex(list);

@@ -36,12 +36,27 @@ static int find(struct ld_job *j)
 	return 0;
 }
 
-/* Before the commit: the array of the dispatcher that is there. */
+static int make_dispatcher(struct ld_job *j)
+{
+	struct ld_dispatch d = { .prog.fd = -1, .slots_fd = -1 };
+	int err = ld_dispatch_make(j->ds, UAPI_BPF_PROG_TYPE_NETFILTER, UAPI_BPF_NETFILTER,
+				   j->st.where.fail_open ? NF_ACCEPT : NF_DROP, &d);
+
+	err = err ? err : ld_dispatch_set(d.slots_fd, j->what->prog->fd);
+	err = err ? err : ld_dispatch_pin(j->dir, &d);
+	ld_prog_close(&d.prog);
+	return err;
+}
+
+/* The array that is to be changed, or the dispatcher that is to be linked, both pinned. */
 static int prepare(struct ld_job *j)
 {
-	if (j->replace)
-		j->fd = ld_pin_get(j->dir, "slots");
-	return j->replace && j->fd < 0 ? j->fd : 0;
+	int err = j->replace ? 0 : make_dispatcher(j);
+
+	if (err)
+		return err;
+	j->fd = ld_pin_get(j->dir, j->replace ? "slots" : "dispatch");
+	return j->fd < 0 ? j->fd : 0;
 }
 
 static int refuse_taken(struct ld_job *j, int32_t last)
@@ -74,19 +89,9 @@ static int link_at_free(struct ld_job *j, int prog_fd)
 
 static int create(struct ld_job *j)
 {
-	struct ld_dispatch d = { .prog.fd = -1, .slots_fd = -1 };
-	_cleanup_close_ int fd = -1;
-	int err = ld_dispatch_make(j->ds, UAPI_BPF_PROG_TYPE_NETFILTER, UAPI_BPF_NETFILTER,
-				   j->st.where.fail_open ? NF_ACCEPT : NF_DROP, &d);
+	_cleanup_close_ int fd = link_at_free(j, j->fd);
 
-	err = err ? err : ld_dispatch_set(d.slots_fd, j->what->prog->fd);
-	err = err ? err : ld_dispatch_pin(j->dir, &d);
-	if (!err) {
-		fd = link_at_free(j, d.prog.fd);
-		err = fd < 0 ? fd : ld_job_pin_link(j, fd);
-	}
-	ld_prog_close(&d.prog);
-	return err;
+	return fd < 0 ? fd : ld_job_pin_link(j, fd);
 }
 
 static int replace(struct ld_job *j)

@@ -158,7 +158,7 @@ struct ld_job {
 	int run_fd;			/* of others: ld_run_lock, or its -errno */
 	const char *name;		/* what is attached to, for messages */
 	struct ld_link link;		/* XDP, TC, CBPF */
-	int fd;				/* CGROUP: the directory; NETFILTER: the program array */
+	int fd;				/* CGROUP: the directory; NETFILTER: the program array, or the dispatcher to be linked */
 	struct ld_classic *classic;	/* CBPF */
 	struct ld_state st;
 	uint32_t n_carry, n_slot;

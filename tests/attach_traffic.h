@@ -27,6 +27,8 @@ struct traffic traffic_open(bool egress);
 void traffic_close(struct traffic *t);
 /* One of each port: the one to 5000 arrives, the one to 7777 if it is to. */
 void traffic_expect(struct traffic *t, const char *what, bool both);
+/* Does one to port 5000 arrive at all? */
+bool traffic_passes(struct traffic *t);
 /* A child sends pairs until it is ended, waiting for the second of each. */
 pid_t traffic_start(bool egress, int *ret_fd);
 struct traffic_count traffic_end(pid_t pid, int fd);

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -383,6 +384,35 @@ START_TEST(priorities_of_others)
 }
 END_TEST
 
+/* Somebody has emptied the slot: the verdict that the dispatcher was made with. */
+START_TEST(dispatcher_without_program)
+{
+	struct place p = places[_i];
+	struct traffic t = traffic_open(false);
+	struct ld_state *st;
+	uint32_t key = 0, n;
+	glob_t g;
+	int fd;
+
+	for (int open = 0; open < 2; open++) {
+		p.where.fail_open = open;
+		attach(&p, 0);
+		ck_assert(traffic_passes(&t));
+		ck_assert(!glob("/sys/fs/bpf/fwjit/*/nf-ip-input-7/slots", 0, NULL, &g));
+		fd = bpf_obj_get(g.gl_pathv[0]);
+		ck_assert(fd >= 0 && !bpf_map_delete_elem(fd, &key));
+		ck_assert_int_eq(traffic_passes(&t), open);
+		ck_assert(!ld_state_list(live_arena, &live_diags, &st, &n) && !n);
+		ck_assert_int_eq(ld_detach(&live_diags, "nf-ip-input-7"), 0);
+		ck_assert(traffic_passes(&t));
+		nothing_left(p.name);
+		globfree(&g);
+		close(fd);
+	}
+	traffic_close(&t);
+}
+END_TEST
+
 START_TEST(cgroup_of_others)
 {
 	const struct place *p = &places[_i];
@@ -497,7 +527,8 @@ static bool has_place(const struct place *p)
 static Suite *suite(void)
 {
 	const struct { int first, end; const TTest *test; } rows[] = {
-		{ 0, 2, tcx_of_others }, { 2, 4, filters_of_others }, { 4, 5, priorities_of_others }, { 6, 8, cgroup_of_others },
+		{ 0, 2, tcx_of_others }, { 2, 4, filters_of_others }, { 4, 5, priorities_of_others },
+		{ 4, 5, dispatcher_without_program }, { 6, 8, cgroup_of_others },
 		{ 6, 7, cgroup_goes }, { 0, 1, device_goes }, { 2, 3, device_goes },
 	};
 	Suite *s = suite_create("attach");
