@@ -362,7 +362,8 @@ struct imr_env {
 	const struct imr_range *local6;
 };
 /* All base chains at one hook with a priority in the range, as one exact chain; NULL and a DIAG_UNSUPPORTED for each rule
- * that cannot be said there. A hook of netdev: those bound to env->dev. Of ip or ip6: inet's too, and env is NULL. */
+ * that cannot be said there. A hook of netdev: those bound to env->dev. Of ip or ip6: inet's too, and env is NULL. Of
+ * inet: those of both families, each for its own packets. */
 struct imr_range32 { int32_t lo, hi; };		/* closed */
 struct imr *imr_place_hook(const struct imr *imr, const struct imr_env *env, enum imr_hook hook, struct imr_range32 prio);
 /* The netdev ingress chains of env->dev as one exact chain (hook netdev.ingress); NULL and a DIAG_UNSUPPORTED for each

@@ -472,21 +472,46 @@ static bool hook_has(const struct build *b, const struct imr_chain *c, enum imr_
 	return true;
 }
 
+/* The chains of one hook and nfproto as a row of segments. */
+static void hook_row(struct build *b, enum imr_hook hook, struct imr_range32 prio, bool *ok)
+{
+	struct item *it = arena_alloc(b->src->arena, (b->src->n + 1) * sizeof(*it));
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->src->n; i++)
+		if (hook_has(b, &b->src->chain[i], hook, prio, ok))
+			it[n++] = (struct item){ &b->src->chain[i], b->src->chain[i].prio, false, i };
+	qsort(it, n, sizeof(*it), cmp_item);
+	for (uint32_t i = 0; i < n; i++)
+		seg_chain(b, it[i].chain);
+}
+
 struct imr *imr_place_hook(const struct imr *imr, const struct imr_env *env, enum imr_hook hook, struct imr_range32 prio)
 {
 	const char *name = env ? place_name(imr, env, imr_hooks[hook].name) : imr_hooks[hook].name;
 	struct place p = { .src = imr, .env = env, .name = name, .exact = true, .hook = hook };
 	struct build b = { .src = imr, .own = own_of(imr), .env = env, .p = &p, .nfproto = imr_hooks[hook].family };
-	struct item *it = arena_alloc(imr->arena, (imr->n + 1) * sizeof(*it));
-	uint32_t n = 0;
 	bool ok = true;
 
-	for (uint32_t i = 0; i < imr->n; i++)
-		if (hook_has(&b, &imr->chain[i], hook, prio, &ok))
-			it[n++] = (struct item){ &imr->chain[i], imr->chain[i].prio, false, i };
-	qsort(it, n, sizeof(*it), cmp_item);
-	for (uint32_t i = 0; i < n; i++)
-		seg_chain(&b, it[i].chain);
+	if (b.nfproto == FAM_INET) {
+		struct imr_chain *family = stack_chain(&b, "family");
+		uint32_t v6;
+
+		family->hook = hook;
+		b.nfproto = 0;
+		stack_rule(&b, family, OP_NI, F_META_NFPROTO, one(&b, 2, 2), OP_ACCEPT);
+		seg_policy(&b, seg_add(&b, family));
+		b.nfproto = FAM_IP;
+		hook_row(&b, hook, prio, &ok);
+		v6 = p.n;
+		b.nfproto = FAM_IP6;
+		hook_row(&b, hook, prio, &ok);
+		redirect(&p, 1, v6, p.n);
+		seg_lead(&p.seg[0], v6);
+		p.seg[0].fall[0] = v6 == 1 ? p.n : 1;
+	} else {
+		hook_row(&b, hook, prio, &ok);
+	}
 	return ok ? finish(place_walk(&p)) : NULL;
 }
 

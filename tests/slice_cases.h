@@ -208,6 +208,43 @@ START_TEST(test_gone)
 }
 END_TEST
 
+/* A hook's chains as one: each family's in the order of their priorities, an inet chain in both. */
+START_TEST(test_place_hook)
+{
+	static const char text[] =
+		HEAD CHAIN("late", "ip.input", 10, "accept") RULE("late", 1) PORT(80) "\tdrop\n" END
+		CHAIN("both", "inet.input", 0, "accept") RULE("both", 1)
+		"\t%0 =u8 ld meta.nfproto\n\teq %0, 10\n" PORT(53) "\tdrop\n"
+		RULE("both", 2) "\t%0 =u8 ld meta.nfproto\n\teq %0, 2\n" PORT(54) "\tdrop\n" END
+		CHAIN("fwd", "ip.forward", 0, "drop") END;
+	static const struct { const char *packet; bool drop4, drop6; } at[] = {
+		{ A, false, false }, { B, true, false }, { "in v0 ip 10.0.0.1 > 10.1.0.1 udp 9 > 54", true, false },
+		{ "in v0 ip6 2001:db8::1 > 2001:db8::2 udp 9 > 53", false, true },
+		{ "in v0 ip6 2001:db8::1 > 2001:db8::2 udp 9 > 80", false, false },
+	};
+	static const enum imr_hook hooks[] = { HOOK_IP_INPUT, HOOK_IP6_INPUT, HOOK_INET_INPUT };
+
+	for (int h = 0; h < 3; h++) {
+		struct imr *s = imr_place_hook(case_parse(text), NULL, hooks[h], (struct imr_range32){ INT32_MIN, INT32_MAX });
+
+		ck_assert(s && s->n == 1 && !imr_check(s, "place") && s->chain[0].hook == hooks[h]);
+		for (size_t k = 0; k < sizeof(at) / sizeof(at[0]); k++) {
+			struct imr_pkt pkt = { .iif = 7, .iifname = "v0", .mac = PACKET_MAC };
+			bool drop = (h != 1 && at[k].drop4) || (h != 0 && at[k].drop6);
+			struct imr_result res;
+			struct packet p;
+
+			ck_assert(packet_parse(arena, &diags, at[k].packet, &p));
+			pkt.frame = p.frame;
+			pkt.len = p.len;
+			imr_run(&res, s, 0, &pkt, NULL);
+			ck_assert_msg((res.verdict == V_DROP) == drop, "%s: %s: verdict %d", imr_hooks[hooks[h]].name, at[k].packet,
+				      res.verdict);
+		}
+	}
+}
+END_TEST
+
 #define INGRESS(name, hook) \
 	"chain @\"" name "\" from nft \"" name "\" hook " hook " kind filter prio 0 policy accept dev \"v0\" {\n"
 
