@@ -10,6 +10,7 @@
 
 #define BE_TC_NEXT	(-1)	/* TC_ACT_UNSPEC, TCX_NEXT: whoever comes behind decides */
 #define BE_TC_SHOT	2
+#define BE_SF_MATCH	1	/* xt_bpf: the rule matches, and drops */
 #define BE_NF_DROP	0
 #define BE_NF_ACCEPT	1
 

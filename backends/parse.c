@@ -268,16 +268,34 @@ static void parse_netdev(struct be_cc *cc, uint32_t parsed)
 	parse6(cc, parsed, parsed);
 }
 
-/* One family's packets, their headers checked, or in a cgroup either's. */
-static void parse_l3(struct be_cc *cc, uint32_t parsed)
+/* One family's packets, their headers checked. */
+static void parse_family(struct be_cc *cc, bool v6, uint32_t parsed)
 {
-	bool v6 = imr_hooks[cc->chain->hook].family == FAM_IP6;
-
 	set_protocol(cc, v6 ? ETH_P_IPV6 : ETH_P_IP, v6 ? FAM_IP6 : FAM_IP);
 	if (v6 && cc->th6)
 		parse6(cc, cc->odd, parsed);
 	else if (!v6 && cc->th4)
 		parse4(cc, cc->odd);
+}
+
+/* A hook of inet: a cgroup's program sees both families. */
+static void parse_l3(struct be_cc *cc, uint32_t parsed)
+{
+	struct be_emit *e = &cc->e;
+	uint32_t six = be_label_new(e);
+
+	if (imr_hooks[cc->chain->hook].family != FAM_INET) {
+		parse_family(cc, imr_hooks[cc->chain->hook].family == FAM_IP6, parsed);
+		return;
+	}
+	be_load(e, 4, BPF_REG_1, R_CTX, offsetof(struct __sk_buff, protocol));
+	be_to_host(e, 2, BPF_REG_1);
+	be_jmp32(e, BPF_JEQ, BPF_REG_1, ETH_P_IPV6, six);
+	be_jmp32(e, BPF_JNE, BPF_REG_1, ETH_P_IP, cc->pass);
+	parse_family(cc, false, parsed);
+	be_ja(e, parsed);
+	be_label_here(e, six);
+	parse_family(cc, true, parsed);
 }
 
 /* ------------------------------------------------------------------ the program */

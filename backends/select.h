@@ -135,6 +135,7 @@ struct be_view {
 	uint32_t type, attach_type;		/* enum bpf_prog_type, enum bpf_attach_type */
 	const struct be_access *access;
 	bool l3;				/* the view starts at the network header */
+	bool socket;				/* a socket's filter, called by xt_bpf */
 	bool stack;				/* may be preempted or interrupted by itself: the record is on the stack */
 	/* The value of a field that is not of the packet's bytes into R1 (and R2, its upper half). False: not to be had. */
 	bool (*meta)(struct be_cc *cc, enum imr_field f);
@@ -158,7 +159,7 @@ bool be_finish(struct be_cc *cc, const struct caps *caps, struct be_prog *ret);
 
 /* One a target: xdp.c, skb.c, netfilter.c */
 typedef bool be_compile_fn(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret);
-be_compile_fn be_xdp_compile, be_tc_compile, be_netfilter_compile;	/* cbpf.c: backend.h */
+be_compile_fn be_xdp_compile, be_tc_compile, be_netfilter_compile, be_cgroup_compile, be_socket_compile;	/* cbpf.c: backend.h */
 
 /* access_direct.c: a window that is not checked yet: R0 is its end. */
 struct be_window be_direct_at(struct be_cc *cc, uint16_t word, unsigned int off, unsigned int len, uint32_t no);

@@ -31,7 +31,7 @@ struct cli {
 	const char *verb, *object;	/* object: list's ruleset or counters, detach's id */
 	const char *file[CLI_MAX], *dev[CLI_MAX], *packet[CLI_MAX];
 	unsigned int n_file, n_dev, n_packet;
-	const char *target, *access, *caps, *engine, *from, *pcap, *pass;
+	const char *target, *cgroup, *access, *caps, *engine, *from, *pcap, *pass;
 	enum cli_dump dump;
 	struct caps own_caps;		/* what trying showed, once probed: plan_caps */
 	bool probed;

@@ -83,10 +83,10 @@ int plan_caps(struct cli *c, struct caps *ret)
 	return 0;
 }
 
-/* "auto", "xdp", "xdp:generic", "tc:egress": NULL in *ret for auto. */
+/* "auto", "xdp", "xdp:generic", "tc:egress", "cgroup=PATH": NULL in *ret for auto. */
 int plan_target(struct cli *c, const struct target **ret)
 {
-	size_t n = c->target ? strcspn(c->target, ":") : 0;
+	size_t n = c->target ? strcspn(c->target, ":=") : 0;
 	const char *after = c->target ? c->target + n : "";
 
 	*ret = NULL;
@@ -94,7 +94,12 @@ int plan_target(struct cli *c, const struct target **ret)
 		return 0;
 	*ret = be_target_find(arena_strndup(c->arena, c->target, n));
 	c->generic = !strcmp(after, ":generic");
-	if (*ret && (!*after || c->generic || !strcmp(after, ":ingress") || !strcmp(after, ":egress")))
+	c->cgroup = *after == '=' && after[1] && *ret && !strcmp((*ret)->name, "cgroup") ? after + 1 : NULL;
+	if (*ret && !strcmp((*ret)->name, "cgroup") && !c->cgroup) {
+		fprintf(stderr, "fwjit: --target cgroup=PATH: a directory of cgroup v2\n");
+		return EXIT_USAGE;
+	}
+	if (*ret && (!*after || c->cgroup || c->generic || !strcmp(after, ":ingress") || !strcmp(after, ":egress")))
 		return 0;
 	fprintf(stderr, "fwjit: --target \"%s\": no such target; `fwjit probe` lists them\n", c->target);
 	return EXIT_USAGE;

@@ -220,7 +220,7 @@ static int choose(struct cli *c, struct plan *p, struct plan_dev *d)
 	for (const struct target *t = be_targets; t->name; t++) {
 		const char *what, *key;
 
-		if ((p->target && t != p->target) || !(t->hooks & 1u << num))
+		if ((p->target ? t != p->target : t->hooks & BE_ON_REQUEST) || !(t->hooks & 1u << num))
 			continue;
 		fits = true;
 		key = be_target_missing(t, &p->caps, &what);
@@ -251,10 +251,11 @@ static void put_where(const struct cli *c, struct plan_dev *d, enum imr_hook hoo
 {
 	static const struct { const char *target; enum ld_kind kind; } kinds[] = {
 		{ "xdp", LD_XDP }, { "tc", LD_TC }, { "netfilter", LD_NETFILTER }, { "cbpf", LD_CBPF },
+		{ "cgroup", LD_CGROUP },
 	};
 	struct ld_where *w = &d->where;
 
-	*w = (struct ld_where){ .generic = c->generic, .egress = hook == HOOK_NETDEV_EGRESS };
+	*w = (struct ld_where){ .generic = c->generic, .egress = hook == HOOK_NETDEV_EGRESS || hook == HOOK_INET_OUTPUT };
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (!strcmp(d->target->name, kinds[i].target))
 			w->kind = kinds[i].kind;
@@ -265,6 +266,7 @@ static void put_where(const struct cli *c, struct plan_dev *d, enum imr_hook hoo
 	w->prio = prio;
 	w->prio_min = prio < INT32_MAX ? prio + 1 : prio;	/* no other one */
 	w->fail_open = c->fail_open;
+	snprintf(w->cgroup, sizeof(w->cgroup), "%s", c->cgroup ? c->cgroup : "");
 	if (ld_where_id(w, d->id))
 		snprintf(d->id, sizeof(d->id), "%s", d->target->name);
 }
@@ -415,12 +417,44 @@ static int l3_units(struct cli *c, struct plan *p, enum imr_hook hook)
 	return r;
 }
 
+static bool is_cgroup_hook(const struct imr_chain *ch)
+{
+	return ch->hook == HOOK_NONE || is_at(ch, HOOK_IP_INPUT) || is_at(ch, HOOK_IP6_INPUT) || is_at(ch, HOOK_IP_OUTPUT) ||
+	       is_at(ch, HOOK_IP6_OUTPUT);
+}
+
+/* All that input and output say, for what the sockets of one cgroup get and send. */
+static int cgroup_units(struct cli *c, struct plan *p)
+{
+	static const enum imr_hook hooks[] = { HOOK_INET_INPUT, HOOK_INET_OUTPUT };
+	int r = 0;
+
+	for (uint32_t i = 0; i < p->in.imr->n; i++) {
+		const struct imr_chain *ch = &p->in.imr->chain[i];
+
+		if (is_cgroup_hook(ch) || (!ch->n && ch->policy == OP_ACCEPT))
+			continue;
+		diag_add(c->diags, DIAG_UNSUPPORTED, ch->n ? &ch->rule[0].at : &ch->at, "hook %s: a cgroup has input and output only",
+			 imr_hooks[ch->hook].name);
+		r = EXIT_INEXACT;
+	}
+	for (int i = 0; i < 2 && !r; i++) {
+		struct plan_dev *d = next_unit(c, p);
+
+		d->on = arena_printf(c->arena, "%s, %s", c->cgroup, i ? "egress" : "ingress");
+		r = unit(c, p, d, hooks[i], (struct imr_range32){ INT32_MIN, INT32_MAX });
+	}
+	return r;
+}
+
 static int all_units(struct cli *c, struct plan *p)
 {
 	int r;
 
 	if (p->in.live)
 		return device_units(c, p, HOOK_EARLY_L3);
+	if (c->cgroup)
+		return cgroup_units(c, p);
 	r = device_units(c, p, HOOK_NETDEV_INGRESS);
 	r = r ? r : device_units(c, p, HOOK_NETDEV_EGRESS);
 	for (enum imr_hook h = HOOK_IP_PREROUTING; h <= HOOK_IP6_POSTROUTING && !r; h++)
