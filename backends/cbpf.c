@@ -28,16 +28,6 @@ static bool init(struct cb *cb, const struct imr *imr, const struct be_opts *opt
 	return true;
 }
 
-static bool prepare(struct cb *cb)
-{
-	cb_prepare(cb);
-	if (cb->bad)
-		return false;
-	cb->rule = arena_alloc(cb->imr->arena, (cb->chain->n + 1) * sizeof(*cb->rule));
-	cb->resume = arena_alloc(cb->imr->arena, (cb->chain->n + 1) * sizeof(*cb->resume));
-	return true;
-}
-
 static uint32_t size_of(struct cb *cb, uint32_t from, uint32_t to)
 {
 	cb_filter(cb, from, to);
@@ -145,7 +135,8 @@ static bool compile_filters(struct cb *cb, struct be_prog *ret)
 {
 	at_netdev(cb);
 	*ret = (struct be_prog){ .name = "fwjit_cbpf" };
-	return prepare(cb) && fill_all(cb, ret);
+	cb_prepare(cb);
+	return !cb->bad && fill_all(cb, ret);
 }
 
 /* One program, which follows as many extension headers as it has room for. */
@@ -155,7 +146,8 @@ static bool compile_one(struct cb *cb, struct be_prog *ret)
 
 	cb->ret_drop = 1;
 	*ret = (struct be_prog){ .name = "fwjit_xt_bpf" };
-	if (!prepare(cb))
+	cb_prepare(cb);
+	if (cb->bad)
 		return false;
 	while (cb->steps && size_of(cb, 0, cb->chain->n) > cb->max)
 		cb->steps--;

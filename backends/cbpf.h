@@ -175,6 +175,9 @@ struct cb_cell cb_cell_of(const struct imr_insn *i, unsigned int w);
 struct cb_cell *cb_cell_find(struct cb *cb, const struct cb_cell *c);
 enum cb_fact cb_fact_of(enum imr_field f, enum imr_base *ret);	/* CB_FACTS: it is none */
 
+/* cbpf_cut.c: rules whose sets are too large for a filter become several; cb->chain is another then. */
+void cb_cut(struct cb *cb);
+
 /* cbpf_plan.c: for one filter, what goes into memory and what is remembered. */
 void cb_plan(struct cb *cb);
 bool cb_uses(struct cb *cb, enum imr_base b);		/* does anybody ask for this transport header? */

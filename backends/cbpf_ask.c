@@ -280,29 +280,48 @@ static void prepare_rule(struct cb *cb, uint32_t rule, bool *counts)
 	}
 }
 
+static void check_chain(struct cb *cb)
+{
+	const struct imr_chain *c = cb->chain;
+
+	for (uint32_t i = 0; i < c->n_entry; i++)
+		check_insn(cb, &c->entry[i], &c->at);
+	for (uint32_t r = 0; r < c->n; r++)
+		for (uint32_t i = 0; i < c->rule[r].n; i++)
+			check_insn(cb, &c->rule[r].insn[i], &c->rule[r].at);
+}
+
+static void make_room(struct cb *cb)
+{
+	const struct imr_chain *c = cb->chain;
+	struct arena *a = cb->imr->arena;
+	uint32_t n = 0;
+
+	cb->first = arena_alloc(a, (c->n + 1) * sizeof(*cb->first));
+	for (uint32_t r = 0; r < c->n; r++) {
+		cb->first[r] = n;
+		n += c->rule[r].n;
+	}
+	cb->test = arena_alloc(a, (n + 1) * sizeof(*cb->test));
+	cb->jumps = arena_alloc(a, c->n + 1);
+	cb->rule = arena_alloc(a, (c->n + 1) * sizeof(*cb->rule));
+	cb->resume = arena_alloc(a, (c->n + 1) * sizeof(*cb->resume));
+}
+
 void cb_prepare(struct cb *cb)
 {
 	const struct imr_chain *c = cb->chain;
 	bool counts = c->policy_count;
-	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < c->n_entry; i++)
-		check_insn(cb, &c->entry[i], &c->at);
-	cb->first = arena_alloc(cb->imr->arena, (c->n + 1) * sizeof(*cb->first));
-	for (uint32_t r = 0; r < c->n; r++) {
-		cb->first[r] = n;
-		n += c->rule[r].n;
-		for (uint32_t i = 0; i < c->rule[r].n; i++)
-			check_insn(cb, &c->rule[r].insn[i], &c->rule[r].at);
-	}
+	check_chain(cb);
 	if (cb->bad)
 		return;
-	cb->test = arena_alloc(cb->imr->arena, (n + 1) * sizeof(*cb->test));
-	cb->jumps = arena_alloc(cb->imr->arena, c->n + 1);
 	cb->def = arena_alloc(cb->imr->arena, (cb->n_val + 1) * sizeof(*cb->def));
 	for (uint32_t i = 0; i < c->n_entry; i++)
 		cb->def[c->entry[i].dst] = &c->entry[i];
-	for (uint32_t r = 0; r < c->n; r++)
+	cb_cut(cb);
+	make_room(cb);
+	for (uint32_t r = 0; r < cb->chain->n; r++)
 		prepare_rule(cb, r, &counts);
 	if (counts)
 		count_note(cb);

@@ -142,14 +142,22 @@ static bool map_same(const struct be_map *a, const struct be_map *b)
 	       (!a->n_value || memcmp(a->value, b->value, (size_t)a->n_value * a->value_size) == 0);
 }
 
+static bool filter_same(const struct be_filter *a, const struct be_filter *b)
+{
+	return a->n == b->n && memcmp(a->insn, b->insn, a->n * sizeof(*a->insn)) == 0;
+}
+
 bool be_prog_same(const struct be_prog *a, const struct be_prog *b)
 {
-	if (a->type != b->type || a->n != b->n || a->n_map != b->n_map)
+	if (a->type != b->type || a->n != b->n || a->n_map != b->n_map || a->n_filter != b->n_filter)
 		return false;
-	if (memcmp(a->insn, b->insn, a->n * sizeof(*a->insn)) != 0)
+	if (a->n && memcmp(a->insn, b->insn, a->n * sizeof(*a->insn)) != 0)
 		return false;
 	for (uint32_t i = 0; i < a->n_map; i++)
 		if (a->role[i] != b->role[i] || !map_same(&a->map[i], &b->map[i]))
+			return false;
+	for (uint32_t i = 0; i < a->n_filter; i++)
+		if (!filter_same(&a->filter[i], &b->filter[i]))
 			return false;
 	return true;
 }

@@ -38,18 +38,32 @@ static void cgroup_move(const char *path)
 	close(fd);
 }
 
+/* Of the machine's one hierarchy, so the name is the process's own; bound to a path that all can have. */
+static void cgroup_name(char ret[64])
+{
+	snprintf(ret, 64, "/run/cg-all/fwjit-test-%d", getpid());
+}
+
 void traffic_cgroup_enter(void)
 {
-	ck_assert(!mkdir("/run/cg", 0755));
-	ck_assert(!mount("none", "/run/cg", "cgroup2", 0, NULL));
-	ck_assert(!mkdir(TRAFFIC_CGROUP, 0755) || errno == EEXIST);
+	char dir[64];
+
+	cgroup_name(dir);
+	ck_assert(!mkdir("/run/cg-all", 0755) && !mkdir(TRAFFIC_CGROUP, 0755));
+	ck_assert(!mount("none", "/run/cg-all", "cgroup2", 0, NULL));
+	ck_assert(!mkdir(dir, 0755));
+	ck_assert(!mount(dir, TRAFFIC_CGROUP, NULL, MS_BIND, NULL));
 	cgroup_move(TRAFFIC_CGROUP "/cgroup.procs");
 }
 
 void traffic_cgroup_leave(void)
 {
-	cgroup_move("/run/cg/cgroup.procs");
-	for (int i = 0; i < 100 && rmdir(TRAFFIC_CGROUP) < 0 && errno == EBUSY; i++)
+	char dir[64];
+
+	cgroup_name(dir);
+	cgroup_move("/run/cg-all/cgroup.procs");
+	umount(TRAFFIC_CGROUP);
+	for (int i = 0; i < 100 && rmdir(dir) < 0 && errno == EBUSY; i++)
 		usleep(10000);
 }
 

@@ -12,7 +12,7 @@
 #define TRAFFIC_DROPPED		7777
 #define TRAFFIC_PASSED		5000
 #define TRAFFIC_DROPPED_LEN	128	/* from the IP header on */
-#define TRAFFIC_CGROUP		"/run/cg/fwjit-test"
+#define TRAFFIC_CGROUP		"/run/cg"
 
 struct traffic {
 	bool egress;

@@ -275,6 +275,44 @@ void cbpf_wide_packet(struct xdp_gen *g, struct xdp_packet *p)
 	}
 }
 
+struct imr *cbpf_large_set(struct xdp_gen *g, uint32_t n, bool six)
+{
+	struct imr *imr = new_program(g, HOOK_NETDEV_INGRESS, OP_ACCEPT);
+	struct imr_range *range = arena_alloc(g->arena, n * sizeof(*range));
+
+	for (uint32_t i = 0; i < n; i++) {
+		range[i].lo = ((u128)(six ? 0x20000000 : 0) << 96) + ((u128)(i * 5 + 7) << (six ? 62 : 0));
+		range[i].hi = range[i].lo + i % 3;
+	}
+	for (uint32_t i = 0; i < 4; i++) {
+		struct imr_rule *r = add_rule(imr, "large");
+		uint32_t v = imr_ld(imr, r, six ? F_IP6_SADDR : F_IP_SADDR);
+
+		if (i == 1)
+			imr_in(imr, r, false, v, imr_set_new(imr, range, n), ELSE_NEXT);
+		else
+			imr_cmp(imr, r, OP_EQ, imr_op2(imr, r, OP_AND, v, 3), i, ELSE_NEXT);
+		imr_end(imr, r, i == 0 ? OP_NEXT : i == 2 ? OP_ACCEPT : OP_DROP, 0);
+		if (i == 0)
+			r->insn[r->n - 1].to = 2;
+	}
+	return imr;
+}
+
+void cbpf_large_set_packet(struct xdp_gen *g, struct xdp_packet *p, uint32_t n, bool six)
+{
+	u128 v = xdp_below(g, 5 * n + 20);
+
+	if (!six) {
+		xdp_packet_udp(p, v, 1);
+		return;
+	}
+	v = ((u128)0x20000000 << 96) + (v << 62) + xdp_below(g, 4);
+	xdp_packet_deep(p, 0, 100);
+	for (int b = 0; b < 16; b++)
+		p->frame[22 + b] = v >> (120 - 8 * b);
+}
+
 /* ------------------------------------------------------------------ small ones */
 
 struct imr *cbpf_ssh(struct xdp_gen *g, enum imr_hook hook)

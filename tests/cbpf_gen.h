@@ -16,6 +16,9 @@ struct imr *cbpf_usual(struct xdp_gen *g, enum imr_hook hook, const struct xdp_p
 /* One set of n ranges of IPv6 addresses, and addresses at the ends of such ranges */
 struct imr *cbpf_wide(struct xdp_gen *g, uint32_t n);
 void cbpf_wide_packet(struct xdp_gen *g, struct xdp_packet *p);
+/* A set of n ranges, between rules that lead past it and behind it; and a packet in it or beside it */
+struct imr *cbpf_large_set(struct xdp_gen *g, uint32_t n, bool six);
+void cbpf_large_set_packet(struct xdp_gen *g, struct xdp_packet *p, uint32_t n, bool six);
 /* Drops TCP to port 22; counts. */
 struct imr *cbpf_ssh(struct xdp_gen *g, enum imr_hook hook);
 /* n extension headers of every kind, the frame cut at len */

@@ -286,6 +286,7 @@ static void add_cases(TCase *c)
 {
 	tcase_add_loop_test(c, test_case, 0, sizeof(slice_cases) / sizeof(*slice_cases));
 	tcase_add_test(c, test_gone);
+	tcase_add_test(c, test_place_hook);
 	tcase_add_test(c, test_ingress_refuses);
 	tcase_add_test(c, test_inet_ingress);
 }

@@ -403,15 +403,37 @@ START_TEST(test_print)
 	static const char *const want[] = { "; filter 1 of 1, ", "; ssh rule 1: tcp dport 22 drop\n", "; ssh policy\n",
 					    "ldxb 4*([14]&0xf)\n", "jeq #0x16, L", "ret #2\n", "ret #0\n" };
 	struct be_prog p = compile(cbpf_ssh(&gen, HOOK_NETDEV_INGRESS));
+	struct be_prog q = compile(cbpf_ssh(&gen, HOOK_NETDEV_EGRESS));
 	struct strbuf out = { .arena = arena };
 	uint32_t lines = 0;
 
+	ck_assert(be_prog_same(&p, &p));
+	ck_assert(!be_prog_same(&p, &q));
 	be_cbpf_print(&out, &p);
 	for (unsigned int i = 0; i < sizeof(want) / sizeof(want[0]); i++)
 		ck_assert_msg(strstr(out.s, want[i]), "no %s", want[i]);
 	for (const char *s = out.s; *s; s++)
 		lines += *s == 'L' && (s == out.s || s[-1] == '\n');
 	ck_assert_uint_eq(lines, p.filter[0].n);
+}
+END_TEST
+
+START_TEST(test_large_sets)
+{
+	static const uint32_t sizes[] = { 100, 700, 800, 3000, 20000 };
+	struct xdp_packet p;
+
+	for (int six = 0; six < 2; six++)
+		for (unsigned int k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+			struct imr *imr = cbpf_large_set(&gen, sizes[k], six);
+			struct be_prog prog = compile(imr);
+
+			printf("a set of %u ranges%s: %u filters\n", sizes[k], six ? " of IPv6" : "", prog.n_filter);
+			for (uint32_t i = 0; i < 3000; i++) {
+				cbpf_large_set_packet(&gen, &p, sizes[k], six);
+				one_packet(imr, &prog, &p);
+			}
+		}
 }
 END_TEST
 
@@ -556,6 +578,7 @@ int main(void)
 	tcase_add_test(tc, test_cut_headers);
 	tcase_add_test(tc, test_access_lists);
 	tcase_add_test(tc, test_wide_sets);
+	tcase_add_test(tc, test_large_sets);
 	tcase_add_test(tc, test_random);
 	tcase_add_test(tc, test_random_l3);
 	if (r == 0) {
