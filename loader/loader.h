@@ -176,9 +176,10 @@ void ld_env_print(struct strbuf *out, const struct imr_env *env);
 bool ld_env_parse(struct arena *a, const char *text, size_t len, struct imr_env *ret);
 
 /* watch.c: wakes when rules, devices, addresses, routes or forwarding of this network namespace change. */
-struct ld_watch { int rules_fd, net_fd; };
+struct ld_watch { int rules_fd, net_fd, lock_fd; };
 #define LD_CHANGED_RULES 0x1
 #define LD_CHANGED_NET	 0x2
+#define LD_LOOK		 0x4	/* a tool has let go of the lock of iptables' legacy tables: it may have changed them */
 int ld_watch_open(struct diags *ds, struct ld_watch *ret);
 /* LD_CHANGED_ bits at once when something changed (all that is pending is taken together), 0 when timeout_ms (-1:
  * never) is over, -EINTR on a signal, or -errno. */

@@ -130,6 +130,12 @@ static int apply_round(struct watch *w)
 	return r;
 }
 
+/* Has the kernel told of a change? That a lock was let go is a reason to compare, no more. */
+static bool told(int r)
+{
+	return r > 0 && r != LD_LOOK;
+}
+
 /* Has what the last round was made from changed meanwhile? Its own attaching makes notifications too. */
 static bool again(struct watch *w, int r)
 {
@@ -137,7 +143,7 @@ static bool again(struct watch *w, int r)
 		return false;
 	if (w->applied.stale)
 		return true;
-	return !r && (ld_watch_wait(&w->kernel, 0) > 0 || silent_hash(w) != w->silent);
+	return !r && (told(ld_watch_wait(&w->kernel, 0)) || silent_hash(w) != w->silent);
 }
 
 /* Compiles until nothing changes meanwhile, then opens. A failure stays shut until the next change. */
@@ -192,7 +198,7 @@ static int follow(struct watch *w)
 
 		if (r < 0 && r != -EINTR)
 			return r;
-		if (r > 0 || silent_hash(w) != w->silent)
+		if (told(r) || silent_hash(w) != w->silent)
 			change(w);
 		else
 			set_gates(w, w->in_step);
@@ -252,7 +258,7 @@ int watch_run(struct cli *c, int ready_fd)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	struct watch w = {
-		.base = c, .kernel = { -1, -1 }, .clock = { -1, -1 }, .claim = { -1 }, .resident = ready_fd >= 0, .held = now_ms(),
+		.base = c, .kernel = { -1, -1, -1 }, .clock = { -1, -1 }, .claim = { -1 }, .resident = ready_fd >= 0, .held = now_ms(),
 	};
 	int r;
 

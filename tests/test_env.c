@@ -348,6 +348,11 @@ START_TEST(watch_wakes)
 	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
 	live_sh("ip nexthop add id 7 dev v0");
 	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_CHANGED_NET);
+	live_sh("echo >/run/xtables.lock");	/* not there until now, and heard of from the next look on */
+	ck_assert_int_eq(ld_watch_wait(&w, 0), 0);
+	live_sh("flock /run/xtables.lock true");
+	ck_assert_int_eq(ld_watch_wait(&w, 1000), LD_LOOK);
+	ck_assert_int_eq(ld_watch_wait(&w, 0), 0);
 	ld_watch_close(&w);
 }
 END_TEST
