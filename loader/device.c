@@ -277,12 +277,17 @@ static size_t read_file(const char *path, char *ret, size_t size)
 	return n > 0 ? n : 0;
 }
 
-static bool is_mrouter(const char *family, const char *dev)
+static bool is_on(const char *family, const char *dev, const char *name)
 {
 	char path[96], text[16];
 
-	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/mc_forwarding", family, dev);
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, dev, name);
 	return read_file(path, text, sizeof(text)) && text[0] != '0';
+}
+
+static bool is_mrouter(const char *family, const char *dev)
+{
+	return is_on(family, dev, "mc_forwarding");
 }
 
 /* ip_mr_input and ip6_mr_input stand before the input and forward hooks, hand packets to a daemon and put them into
@@ -346,6 +351,7 @@ uint64_t ld_silent_hash(void)
 	_cleanup_nl_ struct ld_nl nl = { 0 };
 	bool asks = !ld_nl_open(&nl, NETLINK_ROUTE);
 
+	h = mix(h, is_on("ipv4", "all", "bc_forwarding"));
 	for (struct if_nameindex *i = list; i && i->if_index; i++) {
 		struct ld_link dev = { .ifindex = i->if_index };
 		uint32_t ids[16] = { 0 }, n = tcx_programs(i->if_index, ids), ours;
@@ -355,6 +361,7 @@ uint64_t ld_silent_hash(void)
 		for (uint32_t k = 0; k < n && k < 16; k++)
 			h = ids[k] == ours ? h : mix(h, (uint64_t)i->if_index << 32 | ids[k]);
 		h = asks ? mix(h, ld_elsewhere_hash(&nl, i->if_index)) : h;
+		h = mix(h, is_on("ipv4", i->if_name, "bc_forwarding"));
 	}
 	if_freenameindex(list);
 	return h;

@@ -186,7 +186,7 @@ int ld_watch_open(struct diags *ds, struct ld_watch *ret);
 int ld_watch_wait(struct ld_watch *w, int timeout_ms);
 void ld_watch_close(struct ld_watch *w);
 /* device.c: of what a slice depends on and the kernel tells nobody about: tcx programs, services of IPVS,
- * addresses in devices' filters. */
+ * addresses in devices' filters, forwarding of directed broadcasts. */
 uint64_t ld_silent_hash(void);
 /* Does a packet socket, of a DHCP client or a capture, hear IP packets of the device? It hears none that XDP drops. */
 bool ld_packet_socket(uint32_t ifindex);

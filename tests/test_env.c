@@ -267,6 +267,23 @@ START_TEST(env_refuses_ipvs)
 }
 END_TEST
 
+/* The kernel tells nobody of this switch. */
+START_TEST(env_directed_broadcast)
+{
+	uint64_t before = ld_silent_hash();
+	struct imr_env env;
+
+	put("/proc/sys/net/ipv4/conf/all/bc_forwarding", "1");
+	put("/proc/sys/net/ipv4/conf/v0/bc_forwarding", "1");
+	ck_assert(!ld_env(live_arena, &live_diags, "v0", &env) && !env.plain_rules);
+	ck_assert_uint_ne(ld_silent_hash(), before);
+	put("/proc/sys/net/ipv4/conf/v0/bc_forwarding", "0");
+	put("/proc/sys/net/ipv4/conf/all/bc_forwarding", "0");
+	ck_assert(!ld_env(live_arena, &live_diags, "v0", &env) && env.plain_rules);
+	ck_assert_uint_eq(ld_silent_hash(), before);
+}
+END_TEST
+
 START_TEST(env_neighbour_proxy)
 {
 	struct imr_env env;
@@ -431,6 +448,7 @@ static Suite *suite(void)
 	tcase_add_test(t, env_refuses_multicast_routing);
 	tcase_add_test(t, env_refuses_tunnels_of_routes);
 	tcase_add_test(t, env_refuses_ipvs);
+	tcase_add_test(t, env_directed_broadcast);
 	tcase_add_test(t, env_neighbour_proxy);
 	tcase_add_test(t, packet_sockets_are_seen);
 	tcase_add_test(t, vlan_tags_beside_the_frame);
