@@ -23,6 +23,13 @@ int fe_live_get(struct arena *a, struct diags *ds, struct fe_capture *ret);
 enum fe_text_kind { FE_TEXT_NONE, FE_TEXT_NFT, FE_TEXT_IPT, FE_TEXT_IP6T, FE_TEXT_IPT_NFT, FE_TEXT_IP6T_NFT };
 /* Which tool a text is for, by its first words; iptables-save or ip6tables-save by what stands in it. Pure. */
 enum fe_text_kind fe_text_recognise(const char *text, size_t len);
+struct fe_text {
+	enum fe_text_kind kind;
+	const char *path, *text;
+	size_t len;
+};
+/* Several texts are one ruleset: loaded one after the other into the same namespace, and read back as a whole. */
+int fe_text_get_all(struct arena *a, struct diags *ds, const struct fe_text *t, uint32_t n, struct fe_capture *ret);
 int fe_text_get(struct arena *a, struct diags *ds, enum fe_text_kind kind, const char *path, const char *text,
 		size_t len, struct fe_capture *ret);
 

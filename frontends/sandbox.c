@@ -29,9 +29,10 @@ enum answer { ANSWER_CAPTURE = 'C', ANSWER_ERROR = 'E' };
 struct job {
 	struct arena *a;
 	struct diags *ds;
-	enum fe_text_kind kind;
-	const char *path, *text;
-	size_t len;
+	const struct fe_text *all;	/* loaded one after the other */
+	uint32_t n;
+	const struct fe_text *t;	/* the one in hand */
+	const char *path;		/* its, NULL for standard input */
 	struct sb_host host;
 };
 
@@ -106,24 +107,24 @@ static int tool_failed(struct job *j, const char *tool, int status, const char *
 static int load(struct job *j)
 {
 	struct sb_names names = { .arena = j->a };
-	const char *tool = find_tool(j->kind), *call, *argv[4] = { tool };
-	bool nft = j->kind == FE_TEXT_NFT;
+	const char *tool = find_tool(j->t->kind), *call, *argv[4] = { tool };
+	bool nft = j->t->kind == FE_TEXT_NFT;
 	char *words;
 	int status;
 
 	if (!tool) {
-		diag_add(j->ds, DIAG_ERROR, NULL, "\"%s\" is not installed, which loads such a file", tools[j->kind][0])->hint =
+		diag_add(j->ds, DIAG_ERROR, NULL, "\"%s\" is not installed, which loads such a file", tools[j->t->kind][0])->hint =
 			"install nftables or iptables; live rules and captures need neither";
 		return -ENOENT;
 	}
 	if (nft) {
 		argv[1] = "-f";
 		argv[2] = "-";
-		sb_scan_devices(j->text, j->len, &names);
+		sb_scan_devices(j->t->text, j->t->len, &names);
 		make_devices(j, &names);
 	}
 	for (int tries = 0;; tries++) {
-		status = sb_tool_run(j->a, argv, j->path, j->text, j->len, &words, &call);
+		status = sb_tool_run(j->a, argv, j->path, j->t->text, j->t->len, &words, &call);
 		if (status < 0)
 			return say(j, call, status);
 		if (status == 0)
@@ -134,6 +135,24 @@ static int load(struct job *j)
 		if (!nft || tries == MAX_RETRIES || !make_devices(j, &names))
 			return tool_failed(j, tool, status, words);
 	}
+}
+
+static void take_up(struct job *j, const struct fe_text *t)
+{
+	j->t = t;
+	j->path = t->path && strcmp(t->path, "-") ? t->path : NULL;
+}
+
+/* Into one namespace, as the tools would load them into the caller's: a later text meets what an earlier one left. */
+static int load_all(struct job *j)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < j->n && !r; i++) {
+		take_up(j, &j->all[i]);
+		r = load(j);
+	}
+	return r;
 }
 
 static bool write_all(int fd, const void *data, size_t len)
@@ -188,7 +207,7 @@ static int work(struct job *j, struct fe_capture *ret)
 	r = set_environment();
 	if (r < 0)
 		return say(j, "memfd_create()", r);
-	r = load(j);
+	r = load_all(j);
 	return r < 0 ? r : fe_live_get(j->a, j->ds, ret);
 }
 
@@ -289,29 +308,34 @@ static int take_answer(struct arena *a, struct diags *ds, const uint8_t *data, s
 	return -EINVAL;
 }
 
-static int not_rule_text(const struct job *j, struct diags *ds)
+static int not_rule_text(const struct fe_text *t, struct diags *ds)
 {
 	bool blank = true;
 
-	for (size_t i = 0; i < j->len; i++)
-		blank &= strchr(" \t\r\n", j->text[i]) && j->text[i];
-	diag_add(ds, DIAG_ERROR, NULL, "%s: %s", j->path ? j->path : "standard input",
+	for (size_t i = 0; i < t->len; i++)
+		blank &= strchr(" \t\r\n", t->text[i]) && t->text[i];
+	diag_add(ds, DIAG_ERROR, NULL, "%s: %s", t->path && strcmp(t->path, "-") ? t->path : "standard input",
 		 blank ? "nothing in it" : "not rule text, a capture or IMR text")->hint =
 		"-f takes an nft script, an iptables-save or ip6tables-save file, a capture (dump --netlink) or IMR text";
 	return -EINVAL;
 }
 
-int fe_text_get(struct arena *a, struct diags *ds, enum fe_text_kind kind, const char *path, const char *text,
-		size_t len, struct fe_capture *ret)
+static bool is_rule_text(const struct fe_text *t)
 {
-	struct job j = { .kind = kind, .path = path && strcmp(path, "-") ? path : NULL, .text = text, .len = len };
+	return t->kind > FE_TEXT_NONE && t->kind <= FE_TEXT_IP6T_NFT && !memchr(t->text, '\0', t->len);
+}
+
+int fe_text_get_all(struct arena *a, struct diags *ds, const struct fe_text *t, uint32_t n, struct fe_capture *ret)
+{
+	struct job j = { .all = t, .n = n };
 	uint8_t *data = NULL;
 	size_t size = 0;
 	int fd[2], r;
 	pid_t pid;
 
-	if (kind <= FE_TEXT_NONE || kind > FE_TEXT_IP6T_NFT || memchr(text, '\0', len))
-		return not_rule_text(&j, ds);
+	for (uint32_t i = 0; i < n; i++)
+		if (!is_rule_text(&t[i]))
+			return not_rule_text(&t[i], ds);
 	if (pipe2(fd, O_CLOEXEC))
 		return -errno;
 	pid = fork();
@@ -332,4 +356,12 @@ int fe_text_get(struct arena *a, struct diags *ds, enum fe_text_kind kind, const
 	waitpid(pid, NULL, 0);
 	close(fd[0]);
 	return r < 0 ? r : take_answer(a, ds, data, size, ret);
+}
+
+int fe_text_get(struct arena *a, struct diags *ds, enum fe_text_kind kind, const char *path, const char *text,
+		size_t len, struct fe_capture *ret)
+{
+	struct fe_text t = { kind, path, text, len };
+
+	return fe_text_get_all(a, ds, &t, 1, ret);
 }

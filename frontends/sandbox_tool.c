@@ -133,14 +133,16 @@ static bool is_nfnetlink(int fd)
 	       !getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) && protocol == NETLINK_NETFILTER;
 }
 
-/* The most that the socket takes at once (netlink_sendmsg), once it may have as much as anybody may ask for. */
-static size_t room_of(int fd)
+/* How much the socket takes at once (netlink_sendmsg), once it has as much as the caller may give it. The kernel lays out
+ * a chain anew for each piece and waits for the readers of the old one: the fewer pieces, the sooner they are loaded. */
+static size_t room_for(int fd, size_t len)
 {
-	int most = 1 << 24, have = 0;
-	socklen_t len = sizeof(have);
+	int want = len < INT32_MAX / 4 ? (int)len + 64 : INT32_MAX / 4, have = 0;
+	socklen_t size = sizeof(have);
 
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &most, sizeof(most));
-	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &have, &len) || have < (int)PIECE)
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &want, sizeof(want)))
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &want, sizeof(want));
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &have, &size) || have < (int)PIECE)
 		return PIECE;
 	return (size_t)have - 32;
 }
@@ -159,14 +161,15 @@ static int send_pieces(int fd, const struct sb_piece *p, uint32_t n)
 static bool send_instead(struct run *r, const uint8_t *data, size_t len)
 {
 	struct sb_piece *p;
+	size_t room;
 	uint32_t n;
 	int fd, err;
 
 	fd = (int)syscall(SYS_pidfd_getfd, r->pidfd, (int)r->req->data.args[0], 0);
 	if (fd < 0)
 		return false;
-	if (!is_nfnetlink(fd) || (!sb_batch_split(r->a, data, len, PIECE, &p, &n) &&
-				  !sb_batch_split(r->a, data, len, room_of(fd), &p, &n))) {
+	room = is_nfnetlink(fd) ? room_for(fd, len) : len;
+	if (len <= room || !sb_batch_split(r->a, data, len, room, &p, &n)) {
 		close(fd);
 		return false;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * From the options to a program: the live rules, or files recognised by what is in them. A capture and rule text both
- * become captured bytes, so that one frontend reads everything; only IMR text is a program already.
+ * become captured bytes, so that one frontend reads everything; only IMR text is a program already. Several files of rule text are
+ * one ruleset, as if their tools had loaded them one after the other.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -84,30 +85,17 @@ static enum fe_text_kind text_kind(const struct cli *c, const char *text, size_t
 	return k;
 }
 
-static void capture_append(struct arena *a, struct fe_capture *to, const struct fe_capture *from)
+/* One file that is no rule text is a whole ruleset by itself. */
+static bool is_whole(const char *text, size_t len)
 {
-	if (!from->n)
-		return;
-	to->rec = arena_grow(a, to->rec, to->n * sizeof(*to->rec), (to->n + from->n) * sizeof(*to->rec));
-	memcpy(to->rec + to->n, from->rec, from->n * sizeof(*to->rec));
-	to->n += from->n;
+	return is_imr_text(text, len) || begins(text, len, FE_CAPTURE_MAGIC);
 }
 
-static int read_file(struct cli *c, const char *path, struct fe_capture *ret, const char **ret_imr, size_t *ret_len)
+static int joined(struct cli *c, const char *path, const char *text, size_t len)
 {
-	char *text;
-	size_t len;
-
-	if (cli_slurp(c, path, &text, &len))
-		return EXIT_INPUT;
-	if (is_imr_text(text, len)) {
-		*ret_imr = text;
-		*ret_len = len;
-		return 0;
-	}
-	if (begins(text, len, FE_CAPTURE_MAGIC))
-		return fe_capture_decode(c->arena, c->diags, text, len, ret) ? 0 : EXIT_INPUT;
-	return fe_text_get(c->arena, c->diags, text_kind(c, text, len), path, text, len, ret) ? EXIT_INPUT : 0;
+	diag_add(c->diags, DIAG_ERROR, NULL, "%s: %s is a whole ruleset: it cannot be joined with another file", path,
+		 is_imr_text(text, len) ? "IMR text" : "a capture");
+	return EXIT_INPUT;
 }
 
 static int live_exit(int err)
@@ -117,22 +105,31 @@ static int live_exit(int err)
 
 int cli_capture(struct cli *c, struct fe_capture *ret, const char **ret_imr, size_t *ret_len)
 {
+	struct fe_text t[CLI_MAX] = { 0 };
+
 	*ret = (struct fe_capture){ 0 };
 	*ret_imr = NULL;
 	if (!c->n_file)
 		return live_exit(fe_live_get(c->arena, c->diags, ret));
 	for (unsigned int i = 0; i < c->n_file; i++) {
-		struct fe_capture one = { 0 };
+		char *text;
 
-		if (read_file(c, c->file[i], &one, ret_imr, ret_len))
+		if (cli_slurp(c, c->file[i], &text, &t[i].len))
 			return EXIT_INPUT;
-		capture_append(c->arena, ret, &one);
+		t[i].path = c->file[i];
+		t[i].text = text;
+		t[i].kind = text_kind(c, text, t[i].len);
+		if (is_whole(text, t[i].len) && c->n_file > 1)
+			return joined(c, c->file[i], text, t[i].len);
 	}
-	if (*ret_imr && c->n_file > 1) {
-		diag_add(c->diags, DIAG_ERROR, NULL, "IMR text is a whole program: it cannot be joined with another file");
-		return EXIT_INPUT;
+	if (is_imr_text(t[0].text, t[0].len)) {
+		*ret_imr = t[0].text;
+		*ret_len = t[0].len;
+		return 0;
 	}
-	return 0;
+	if (begins(t[0].text, t[0].len, FE_CAPTURE_MAGIC))
+		return fe_capture_decode(c->arena, c->diags, t[0].text, t[0].len, ret) ? 0 : EXIT_INPUT;
+	return fe_text_get_all(c->arena, c->diags, t, c->n_file, ret) ? EXIT_INPUT : 0;
 }
 
 /* The capture or text was read before without an error, so what it says again goes to a list that nobody prints. */

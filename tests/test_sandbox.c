@@ -396,7 +396,6 @@ START_TEST(indices_are_the_callers)
 }
 END_TEST
 
-/* A device of an included file shows only in the tool's message; the include is beside the file. */
 /* A new namespace may have devices of its own, by names that are the caller's too: they step aside. */
 START_TEST(other_devices_step_aside)
 {
@@ -441,6 +440,7 @@ START_TEST(elements_that_rules_make)
 }
 END_TEST
 
+/* A device of an included file shows only in the tool's message; the include is beside the file. */
 START_TEST(includes_are_beside)
 {
 	char dir[] = "/tmp/fwj-sandbox-XXXXXX", file[64];
@@ -458,6 +458,51 @@ START_TEST(includes_are_beside)
 	ck_assert_uint_eq(n_rules(&c), 1);
 	unlink(file);
 	rmdir(dir);
+}
+END_TEST
+
+#define EDGE "table netdev t {\n\tchain c {\n\t\ttype filter hook ingress device \"fwj-dev0\" priority 0;\n\t\t%s\n\t}\n}\n"
+
+/* A later text adds to a chain of an earlier one, as `nft -f` twice does; iptables-restore replaces the table. */
+START_TEST(texts_are_one_ruleset)
+{
+	const char *text[] = { arena_printf(arena, EDGE, "udp dport 1 accept"),
+			       "*filter\n-A INPUT -s 10.0.0.1 -j DROP\n-A INPUT -s 10.0.0.2 -j DROP\nCOMMIT\n",
+			       arena_printf(arena, EDGE, "udp dport 2 drop"), "*filter\n-A INPUT -s 10.0.0.3 -j DROP\nCOMMIT\n" };
+	struct imr_profile p = { 0 };
+	struct fe_capture c;
+	struct fe_text t[4];
+	struct imr_chain *edge = NULL;
+	struct imr *imr;
+
+	for (int i = 0; i < 4; i++)
+		t[i] = (struct fe_text){ i & 1 ? FE_TEXT_IPT : FE_TEXT_NFT, NULL, text[i], strlen(text[i]) };
+	ck_assert(!fe_text_get_all(arena, &diags, t, 4, &c));
+	imr = fe_read(arena, &diags, &p, &c);
+	ck_assert_ptr_nonnull(imr);
+	for (uint32_t i = 0; i < imr->n; i++) {
+		struct imr_chain *ch = &imr->chain[i];
+
+		if (ch->hook == HOOK_NETDEV_INGRESS && !edge)
+			edge = ch;
+		else
+			ck_assert_uint_eq(ch->n, ch->hook == HOOK_IP_INPUT);
+		if (ch->hook == HOOK_IP_INPUT)
+			ck_assert_str_eq(ch->rule[0].at.text, "-A INPUT -s 10.0.0.3/32 -j DROP");
+	}
+	ck_assert(edge && edge->n == 2);
+	ck_assert_str_eq(edge->rule[0].at.text, "udp dport 1 accept");
+	ck_assert_str_eq(edge->rule[1].at.text, "udp dport 2 drop");
+}
+END_TEST
+
+START_TEST(words_name_their_file)
+{
+	struct fe_text t[2] = { { FE_TEXT_NFT, "a.nft", "add table ip t\n", 15 }, { FE_TEXT_NFT, "b.nft", "add frob\n", 9 } };
+	struct fe_capture c;
+
+	ck_assert_int_lt(fe_text_get_all(arena, &diags, t, 2, &c), 0);
+	ck_assert_msg(diags.n && !strncmp(diags.d[0].message, "b.nft:1:", 8), "%s", diags.n ? diags.d[0].message : "?");
 }
 END_TEST
 
@@ -516,6 +561,8 @@ static TCase *live_tests(void)
 	tcase_add_test(live, other_devices_step_aside);
 	tcase_add_loop_test(live, elements_that_rules_make, 0, 2);
 	tcase_add_test(live, includes_are_beside);
+	tcase_add_test(live, texts_are_one_ruleset);
+	tcase_add_test(live, words_name_their_file);
 	tcase_add_test(live, the_tools_words);
 	tcase_add_test(live, a_tool_may_abort);
 	tcase_add_test(live, the_caller_is_untouched);
