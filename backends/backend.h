@@ -89,6 +89,7 @@ struct target {
 	uint32_t verdict_drop, verdict_pass;
 };
 #define BE_ON_REQUEST (1u << 31)	/* in hooks: not a place of the rules' own, so it must be asked for */
+#define BE_BEFORE_GRO (1u << 30)	/* in hooks: packets are as they came, before receive offload merges them */
 extern const struct target be_targets[];	/* best first, ends with name NULL */
 const struct target *be_target_find(const char *name);
 /* The first cap that the target needs and is missing (its caps.def row's key and text), or NULL. */

@@ -357,6 +357,7 @@ struct imr_env {
 	bool ct_expects;	/* conntrack's helpers run unasked */
 	bool plain_rules;	/* the routing policy looks at the local table first */
 	bool no_gro;		/* nothing merges packets between this device and the rules: lengths are those on the wire */
+	bool before_gro;	/* exact places: packets are seen as they were before that */
 	uint32_t n_local4, n_local6;	/* what is delivered here by the local table: addresses, prefixes, broadcast, anycast */
 	const struct imr_range *local4;	/* ascending, disjoint, not adjacent: fit for struct imr_set */
 	const struct imr_range *local6;

@@ -18,30 +18,40 @@ struct known_val {
 	const struct imr_insn *def;
 };
 
-/* Bytes that the chain's hook may see otherwise than the place of the slice does. family 0: any. */
+/* Bytes that the chain's hook may see otherwise than the place of the slice does. 0: of any family, transport. */
 static const struct blurred {
-	uint8_t why, nfproto, base;
+	uint8_t why, nfproto, l4, base;
 	uint16_t lo, hi;
 } blurred[] = {
-	{ BLUR_MERGE,   2,  B_NH, 2, 3 },	/* total length */
-	{ BLUR_MERGE,   10, B_NH, 4, 5 },	/* payload length */
-	{ BLUR_MERGE,   0,  B_TH, 4, 5 },	/* UDP's length */
-	{ BLUR_FORWARD, 2,  B_NH, 8, 8 },	/* time to live, and the checksum over it */
-	{ BLUR_FORWARD, 2,  B_NH, 10, 11 },
-	{ BLUR_FORWARD, 10, B_NH, 7, 7 },
-	{ BLUR_NAT,     2,  B_NH, 10, 11 },
-	{ BLUR_NAT,     2,  B_NH, 16, UINT16_MAX },	/* destination; behind it what the transport rows say */
-	{ BLUR_NAT,     10, B_NH, 24, UINT16_MAX },
-	{ BLUR_NAT,     0,  B_TH, 2, 11 },	/* not the source port, not TCP's flags and window */
-	{ BLUR_NAT,     0,  B_TH, 16, UINT16_MAX },
-	{ BLUR_INGRESS, 2,  B_NH, 20, UINT16_MAX },	/* bytes that may be padding */
-	{ BLUR_INGRESS, 10, B_NH, 40, UINT16_MAX },
-	{ BLUR_INGRESS, 0,  B_TH, 0, UINT16_MAX },
+	{ BLUR_MERGE,   2,  0, B_NH, 2, 3 },	/* total length */
+	{ BLUR_MERGE,   10, 0, B_NH, 4, 5 },	/* payload length */
+	{ BLUR_MERGE,   0, 17, B_TH, 4, 5 },	/* UDP's length */
+	{ BLUR_FORWARD, 2,  0, B_NH, 8, 8 },	/* time to live, and the checksum over it */
+	{ BLUR_FORWARD, 2,  0, B_NH, 10, 11 },
+	{ BLUR_FORWARD, 10, 0, B_NH, 7, 7 },
+	{ BLUR_NAT,     2,  0, B_NH, 10, 11 },
+	{ BLUR_NAT,     2,  0, B_NH, 16, UINT16_MAX },	/* destination; behind it what the transport rows say */
+	{ BLUR_NAT,     10, 0, B_NH, 24, UINT16_MAX },
+	{ BLUR_NAT,     0,  0, B_TH, 2, 11 },	/* not the source port, not TCP's flags and window */
+	{ BLUR_NAT,     0,  0, B_TH, 16, UINT16_MAX },
+	{ BLUR_INGRESS, 2,  0, B_NH, 20, UINT16_MAX },	/* bytes that may be padding */
+	{ BLUR_INGRESS, 10, 0, B_NH, 40, UINT16_MAX },
+	{ BLUR_INGRESS, 0,  0, B_TH, 0, UINT16_MAX },
 };
 
-static bool is_blurred(const struct known_ctx *k, uint8_t base, unsigned int off, unsigned int len)
+/* Frames of any family meet chains of netdev: there the field's name says which it is, if it does. */
+static bool is_of_family(const struct known_ctx *k, const struct blurred *b, const struct imr_field_info *f)
 {
-	uint8_t why = k->seg->blur;
+	uint8_t nfproto = k->seg->nfproto == FAM_NETDEV ? f->l3 : k->seg->nfproto;
+
+	return !b->nfproto || b->nfproto == nfproto || (!nfproto && k->seg->nfproto == FAM_NETDEV);
+}
+
+static bool is_blurred(const struct known_ctx *k, const struct imr_insn *ld)
+{
+	const struct imr_field_info *f = &imr_fields[ld->field];
+	uint8_t why = k->seg->blur, base = ld->field == F_RAW ? ld->base : f->base;
+	unsigned int off = ld->field == F_RAW ? ld->off : f->off, len = ld->field == F_RAW ? ld->len : f->len;
 
 	if (off + len <= k->need[base])
 		why &= ~BLUR_INGRESS;	/* no padding: it is there without */
@@ -57,8 +67,8 @@ static bool is_blurred(const struct known_ctx *k, uint8_t base, unsigned int off
 	for (size_t i = 0; i < sizeof(blurred) / sizeof(*blurred); i++) {
 		const struct blurred *b = &blurred[i];
 
-		if ((why & b->why) && b->base == base && (!b->nfproto || b->nfproto == k->seg->nfproto) &&
-		    off <= b->hi && off + len > b->lo)
+		if ((why & b->why) && b->base == base && is_of_family(k, b, f) && off <= b->hi && off + len > b->lo &&
+		    (!b->l4 || !f->l4 || b->l4 == f->l4))
 			return true;
 	}
 	return false;
@@ -129,11 +139,11 @@ static enum kind ld_kind(const struct known_ctx *k, const struct imr_insn *i, st
 	case F_META_LEN:
 		return k->seg->blur & (BLUR_MERGE | BLUR_INGRESS) ? K_UNKNOWN : K_RUN;
 	case F_RAW:
-		return is_blurred(k, i->base, i->off, i->len) ? K_UNKNOWN : K_RUN;
+		return is_blurred(k, i) ? K_UNKNOWN : K_RUN;
 	default:
 		if (!f->len)
 			return parse_kind(k->seg);
-		return is_blurred(k, f->base, f->off, f->len) ? K_UNKNOWN : K_RUN;
+		return is_blurred(k, i) ? K_UNKNOWN : K_RUN;
 	}
 }
 
@@ -243,10 +253,26 @@ enum known known_test(struct known_ctx *k, const struct imr_insn *i)
 	return v->kind == K_RUN ? IS_TESTED : IS_UNKNOWN;
 }
 
+/* What the unknown of an IS_UNKNOWN test comes from. */
+static const struct imr_insn *unknown_of(struct known_ctx *k, const struct imr_insn *i)
+{
+	while (!i->text && imr_ops[i->op].args & ARG_A) {
+		bool b = imr_ops[i->op].args & ARG_B && value(k, i->a)->kind != K_UNKNOWN;
+
+		i = value(k, b ? i->b : i->a)->def;
+	}
+	return i;
+}
+
+bool known_is_merged(struct known_ctx *k, const struct imr_insn *i)
+{
+	i = unknown_of(k, i);
+	return k->seg->blur == BLUR_MERGE && i->op == OP_LD && (i->field == F_META_LEN || is_blurred(k, i));
+}
+
 const char *known_why(struct known_ctx *k, const struct imr_insn *i)
 {
-	while (!i->text && imr_ops[i->op].args & ARG_A)
-		i = value(k, i->a)->def;
+	i = unknown_of(k, i);
 	return i->text ? i->text : i->op == OP_LD ? imr_fields[i->field].name : imr_ops[i->op].name;
 }
 

@@ -483,7 +483,7 @@ static void hook_row(struct build *b, enum imr_hook hook, struct imr_range32 pri
 			it[n++] = (struct item){ &b->src->chain[i], b->src->chain[i].prio, false, i };
 	qsort(it, n, sizeof(*it), cmp_item);
 	for (uint32_t i = 0; i < n; i++)
-		seg_chain(b, it[i].chain);
+		seg_chain(b, it[i].chain)->blur = b->env && b->env->before_gro && !b->env->no_gro ? BLUR_MERGE : 0;
 }
 
 struct imr *imr_place_hook(const struct imr *imr, const struct imr_env *env, enum imr_hook hook, struct imr_range32 prio)

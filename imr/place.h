@@ -62,6 +62,7 @@ enum known known_test(struct known_ctx *k, const struct imr_insn *i);
 /* Of a test that is IS_TESTED: its operand into rule r of `out`, with what it is made of; the number there. */
 uint32_t known_emit(struct known_ctx *k, struct imr *out, struct imr_rule *r, uint32_t number);
 const char *known_why(struct known_ctx *k, const struct imr_insn *i);	/* what an IS_UNKNOWN test asks for */
+bool known_is_merged(struct known_ctx *k, const struct imr_insn *i);	/* it is unknown only since receive offload may merge */
 /* Does the chain read bytes that IPv4 source routing and recorded routes change on the way? */
 bool known_reads_options(const struct imr_chain *c);
 

@@ -175,22 +175,29 @@ static void emit_end(struct walk *w, struct imr_rule *r, uint32_t target)
 /* What is not known, met where everything must be. A rule that was named before is not named again. */
 static void refuse(struct walk *w, const struct imr_rule *r, const struct imr_insn *i)
 {
+	bool merged = imr_ops[i->op].class == CLASS_TEST && known_is_merged(&w->known, i);
 	struct diags *ds = w->out->diags;
 	struct diag *d;
 
 	w->failed = true;
 	for (uint32_t k = 0; k < ds->n; k++)
-		if (ds->d[k].level >= DIAG_UNSUPPORTED && ds->d[k].at.where && r->at.where &&
-		    !strcmp(ds->d[k].at.where, r->at.where) && ds->d[k].at.number == r->at.number &&
-		    ds->d[k].at.handle == r->at.handle)
+		if (ds->d[k].at.number == r->at.number && ds->d[k].at.handle == r->at.handle &&
+		    ds->d[k].level >= DIAG_UNSUPPORTED && ds->d[k].at.where && r->at.where &&
+		    !strcmp(ds->d[k].at.where, r->at.where))
 			return;
 	if (i->op == OP_JUMP || i->op == OP_GOTO)
 		d = diag_add(ds, DIAG_UNSUPPORTED, &r->at, "too many rules behind this jump to %s",
 			     w->p->src->chain[i->chain].name);
+	else if (merged)
+		d = diag_add(ds, DIAG_UNSUPPORTED, &r->at, "%s: packets may be merged before they reach %s",
+			     known_why(&w->known, i), imr_hooks[w->seg->chain->hook].name);
 	else
 		d = diag_add(ds, DIAG_UNSUPPORTED, &r->at, "%s: not known before %s", known_why(&w->known, i),
 			     imr_hooks[w->seg->chain->hook].name);
-	d->hint = "without -f the rule stays where it is, and only what it surely drops is dropped early";
+	if (merged)
+		d->hint = "target tc is behind that; where receive offload is off (`ethtool -K DEV gro off`) nothing is merged";
+	else
+		d->hint = "without -f the rule stays where it is, and only what it surely drops is dropped early";
 }
 
 /* ------------------------------------------------------------------ one state */

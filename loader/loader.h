@@ -171,6 +171,8 @@ int ld_ethernet(struct diags *ds, const char *dev);
 int ld_env(struct arena *a, struct diags *ds, const char *dev, struct imr_env *ret);
 /* offload.c: 1 where the device hands VLAN tags beside the frame, with what to do about it; 0, or -errno. */
 int ld_vlan_hidden(struct arena *a, const char *dev, const char **ret_hint);
+/* Nothing merges segments of a flow, neither the device nor the stack behind it. False where that cannot be told. */
+bool ld_never_merges(const char *dev);
 /* Text of an env, to be stored and compared; parse is the exact inverse, false where the text is not one. */
 void ld_env_print(struct strbuf *out, const struct imr_env *env);
 bool ld_env_parse(struct arena *a, const char *text, size_t len, struct imr_env *ret);

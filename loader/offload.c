@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Does a device hand VLAN tags beside the frame? Then a program on the frame does not see them, in the driver or in the
+ * What a device's offloads do to frames on their way. Does it hand VLAN tags beside the frame? Then a program on the frame does not see them, in the driver or in the
  * stack. A card takes them out where its rx-vlan offload is on. A veth device does nothing of the kind whatever it says
  * of itself: the tag stays where the sender's end, if its tx-vlan offload is on, left it. What reaches a device through
  * the stack, as a bridge's or a macvlan's frames do, has lost its outer tag on the way.
@@ -34,8 +34,8 @@ static uint32_t n_features(int fd, const char *dev)
 	return ethtool(fd, dev, &s) || !s.i.sset_mask || s.i.data[0] > 4096 ? 0 : s.i.data[0];
 }
 
-/* Which of the two features are on, as bits; 0 where the device knows no features. */
-static unsigned int features_on(const char *dev, const char *const name[2])
+/* Which of the first `names` features are on, as bits; 0 where the device knows no features. */
+static unsigned int features_on(const char *dev, const char *const *name, unsigned int names, bool *ret_known)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	_cleanup_free_ struct ethtool_gstrings *s = NULL;
@@ -43,6 +43,7 @@ static unsigned int features_on(const char *dev, const char *const name[2])
 	uint32_t n = fd < 0 ? 0 : n_features(fd, dev), words = (n + 31) / 32;
 	unsigned int on = 0;
 
+	*ret_known = false;
 	s = calloc(1, sizeof(*s) + n * ETH_GSTRING_LEN);
 	f = calloc(1, sizeof(*f) + words * sizeof(f->features[0]));
 	if (!n || !s || !f)
@@ -51,8 +52,9 @@ static unsigned int features_on(const char *dev, const char *const name[2])
 	*f = (struct ethtool_gfeatures){ .cmd = ETHTOOL_GFEATURES, .size = words };
 	if (ethtool(fd, dev, s) || ethtool(fd, dev, f))
 		return 0;
+	*ret_known = true;
 	for (uint32_t i = 0; i < n; i++)
-		for (int k = 0; k < 2; k++)
+		for (unsigned int k = 0; k < names; k++)
 			if (!strncmp((char *)s->data + i * ETH_GSTRING_LEN, name[k], ETH_GSTRING_LEN) &&
 			    f->features[i / 32].active >> i % 32 & 1)
 				on |= 1u << k;
@@ -85,6 +87,7 @@ int ld_vlan_hidden(struct arena *a, const char *dev, const char **ret_hint)
 	static const char *const tx[2] = { "tx-vlan-hw-insert", "tx-vlan-stag-hw-insert" };
 	struct ld_link l, peer;
 	unsigned int on;
+	bool known;
 	int err = ld_link_get(dev, 0, &l);
 
 	if (err)
@@ -94,13 +97,23 @@ int ld_vlan_hidden(struct arena *a, const char *dev, const char **ret_hint)
 		return 1;
 	}
 	if (!strcmp(l.kind, "veth") && !l.has_lower_netns && !ld_link_get(NULL, l.lower, &peer)) {
-		on = features_on(peer.name, tx);
+		on = features_on(peer.name, tx, 2, &known);
 		*ret_hint = hint(a, peer.name, on, "txvlan off", "tx-vlan-stag-hw-insert off");
 		return on != 0;
 	}
-	on = features_on(l.name, rx);
+	on = features_on(l.name, rx, 2, &known);
 	*ret_hint = hint(a, l.name, on, "rxvlan off", "rx-vlan-stag-hw-parse off");
 	if (!strcmp(l.kind, "veth"))
 		*ret_hint = arena_printf(a, "%s, and txvlan off at its other end, in another network namespace", *ret_hint);
 	return on != 0;
+}
+
+/* Devices of a kind get packets from elsewhere in the kernel, which may not have been cut to frames at all. */
+bool ld_never_merges(const char *dev)
+{
+	static const char *const merge[3] = { "rx-gro", "rx-gro-hw", "rx-lro" };
+	struct ld_link l;
+	bool known;
+
+	return !ld_link_get(dev, 0, &l) && !*l.kind && !features_on(dev, merge, 3, &known) && known;
 }

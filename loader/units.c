@@ -183,6 +183,23 @@ static bool tags_hidden(struct cli *c, const struct plan_dev *d, struct diags *d
 	return true;
 }
 
+/* Before receive offload a rule of a file may not ask for a length. Each that does is named. */
+static bool lengths_differ(struct plan *p, const struct plan_dev *d, const struct target *t, struct diags *ds)
+{
+	struct diags *real = p->in.imr->diags;
+	struct imr_env env = d->env;
+	bool differ;
+
+	if (p->in.live || !(t->hooks & BE_BEFORE_GRO) || !d->has_dev)
+		return false;
+	env.before_gro = true;
+	env.no_gro = ld_never_merges(env.dev);
+	p->in.imr->diags = ds;
+	differ = !imr_place_ingress(p->in.imr, &env);
+	p->in.imr->diags = real;
+	return differ;
+}
+
 /* Compiles for one target; what is in the way goes to ds. */
 static bool try_target(struct cli *c, struct plan *p, struct plan_dev *d, const struct target *t, struct diags *ds)
 {
@@ -191,6 +208,8 @@ static bool try_target(struct cli *c, struct plan *p, struct plan_dev *d, const 
 	bool ok;
 
 	if (!p->in.live && !strcmp(t->name, "xdp") && tags_hidden(c, d, ds))
+		return false;
+	if (lengths_differ(p, d, t, ds))
 		return false;
 	d->placed->diags = ds;
 	ok = be_compile(d->placed, t, &p->caps, &o, &d->prog);

@@ -271,6 +271,33 @@ START_TEST(test_ingress_refuses)
 }
 END_TEST
 
+/* Each rule asks for one field; those of which merging makes another number are refused where it is still to come. */
+START_TEST(test_ingress_before_gro)
+{
+	static const struct { const char *ld, *merges; } asks[] = {
+		{ "u32 ld meta.len", "meta.len" }, { "be16 ld ip.len", "ip.len" }, { "be16 ld ip6.len", "ip6.len" },
+		{ "be16 ld udp.len", "udp.len" }, { "be16 ld raw nh+4:2", "raw" }, { "be16 ld raw th+4:2", "raw" },
+		{ "be16 ld ip.id", NULL }, { "be32 ld tcp.seq", NULL }, { "be16 ld raw nh+6:2", NULL }, { "be16 ld th.dport", NULL },
+	};
+	const char *text = arena_printf(arena, HEAD INGRESS("ing", "netdev.ingress") RULE("ing", 1)
+					"\t%%0 =%s\n\tgt %%0, 2000\n\tdrop\n" END, asks[_i].ld);
+	struct imr_env env;
+
+	case_env(&env, 0);
+	ck_assert_ptr_nonnull(imr_place_ingress(case_parse(text), &env));
+	env.before_gro = true;
+	ck_assert(!imr_place_ingress(case_parse(text), &env) == !!asks[_i].merges);
+	ck_assert_uint_eq(diags.n, !!asks[_i].merges);
+	if (asks[_i].merges) {
+		ck_assert_uint_eq(diags.d[0].at.number, 1);
+		ck_assert_msg(!strncmp(diags.d[0].message, asks[_i].merges, strlen(asks[_i].merges)), "%s", diags.d[0].message);
+		ck_assert(strstr(diags.d[0].message, "may be merged"));
+	}
+	env.no_gro = true;
+	ck_assert_ptr_nonnull(imr_place_ingress(case_parse(text), &env));
+}
+END_TEST
+
 START_TEST(test_inet_ingress)
 {
 	struct imr_env env;
@@ -288,5 +315,6 @@ static void add_cases(TCase *c)
 	tcase_add_test(c, test_gone);
 	tcase_add_test(c, test_place_hook);
 	tcase_add_test(c, test_ingress_refuses);
+	tcase_add_loop_test(c, test_ingress_before_gro, 0, 10);
 	tcase_add_test(c, test_inet_ingress);
 }

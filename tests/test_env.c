@@ -346,6 +346,14 @@ START_TEST(vlan_tags_beside_the_frame)
 }
 END_TEST
 
+/* A veth end gets what the other end did not cut up; of a tap device's frames nobody knows. */
+START_TEST(merging_is_assumed)
+{
+	live_sh("ip tuntap add t0 mode tap");
+	ck_assert(!ld_never_merges("v0") && !ld_never_merges("t0") && !ld_never_merges("nosuch"));
+}
+END_TEST
+
 START_TEST(watch_wakes)
 {
 	struct ld_watch w;
@@ -452,6 +460,7 @@ static Suite *suite(void)
 	tcase_add_test(t, env_neighbour_proxy);
 	tcase_add_test(t, packet_sockets_are_seen);
 	tcase_add_test(t, vlan_tags_beside_the_frame);
+	tcase_add_test(t, merging_is_assumed);
 	tcase_add_test(t, watch_wakes);
 	tcase_add_test(t, probe_and_profile);
 	tcase_add_test(t, hostile_profile_cache);
