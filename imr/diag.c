@@ -47,22 +47,15 @@ bool diags_have(const struct diags *ds, enum diag_level at_least)
 	return false;
 }
 
-static void add_plain(struct strbuf *out, const char *s)
-{
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		strbuf_add_bytes(out, c < 0x20 || c == 0x7f ? "?" : s, 1);
-	}
-}
-
-/* Columns of the first n bytes of UTF-8 text: its continuation bytes take none. */
+/* Columns of the first n bytes of a text. */
 static int columns(const char *s, size_t n)
 {
+	const char *end = s + n;
+	uint32_t c;
 	int w = 0;
 
-	for (size_t i = 0; i < n; i++)
-		w += ((unsigned char)s[i] & 0xc0) != 0x80;
+	for (; s < end; s += plain_next(s, &c))
+		w++;
 	return w;
 }
 
@@ -81,12 +74,13 @@ static void print_caret(struct strbuf *out, const char *text, const char *mark)
 	strbuf_add_bytes(out, "\n", 1);
 }
 
-static void print_place(struct strbuf *out, const struct imr_at *at)
+/* A note without a rule is of a table. */
+static void print_place(struct strbuf *out, const struct imr_at *at, bool note)
 {
-	add_plain(out, at->where);
+	strbuf_add_plain(out, at->where, "");
 	if (at->number)
 		strbuf_add(out, " rule %u", at->number);
-	else
+	else if (!note)
 		strbuf_add(out, " policy");
 	if (at->handle)
 		strbuf_add(out, " (handle %llu)", (unsigned long long)at->handle);
@@ -96,18 +90,18 @@ static void print_place(struct strbuf *out, const struct imr_at *at)
 void diag_print(struct strbuf *out, const struct diag *d)
 {
 	if (d->at.where)
-		print_place(out, &d->at);
+		print_place(out, &d->at, d->level == DIAG_NOTE);
 	strbuf_add(out, "%s: ", d->level == DIAG_NOTE ? "note" : "error");
-	add_plain(out, d->message);
+	strbuf_add_plain(out, d->message, "");
 	strbuf_add(out, "\n");
 	if (d->at.text) {
-		add_plain(out, d->at.text);
+		strbuf_add_plain(out, d->at.text, "");
 		strbuf_add(out, "\n");
 		print_caret(out, d->at.text, d->mark);
 	}
 	if (d->hint) {
 		strbuf_add(out, "hint: ");
-		add_plain(out, d->hint);
+		strbuf_add_plain(out, d->hint, "");
 		strbuf_add(out, "\n");
 	}
 }

@@ -38,6 +38,13 @@ void strbuf_add(struct strbuf *b, const char *fmt, ...) __attribute__((format(pr
 void strbuf_add_bytes(struct strbuf *b, const char *s, size_t n);
 void strbuf_add_quoted(struct strbuf *b, const char *s);	/* "…" with \" \\ \xNN */
 
+/* plain.c: one character of a text that is not at its end: its bytes, and what it is. */
+#define PLAIN_NO_CHAR UINT32_MAX	/* no UTF-8 */
+unsigned int plain_next(const char *s, uint32_t *ret);
+bool plain_shows(uint32_t c);		/* it may be shown: no control of the terminal or of the line's direction */
+/* "?" for what may not be shown, except the ASCII characters in keep. */
+void strbuf_add_plain(struct strbuf *b, const char *s, const char *keep);
+
 /* ------------------------------------------------------------------ tables */
 
 enum imr_type {			/* type.def */

@@ -99,6 +99,8 @@ const struct imr_at **meta_slots(struct arena *a, const struct imr *imr);
 /* out.c: diagnostics and JSON. */
 int cli_diags(struct cli *c, enum diag_level least);	/* prints what is new, returns the exit status it implies */
 void json_str(struct strbuf *out, const char *s);
+/* To standard output; syntax: what a tool takes back. */
+void cli_put(const struct cli *c, const struct strbuf *text, bool syntax);
 bool at_same(const struct imr_at *a, const struct imr_at *b);
 bool cli_colour(void);
 

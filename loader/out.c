@@ -6,18 +6,38 @@
 
 #include "cli.h"
 
+/* What may not be shown is escaped; bytes that are no UTF-8 are U+FFFD. */
 void json_str(struct strbuf *out, const char *s)
 {
 	strbuf_add(out, "\"");
-	for (const unsigned char *p = (const unsigned char *)(s ? s : ""); *p; p++) {
-		if (*p == '"' || *p == '\\')
-			strbuf_add(out, "\\%c", *p);
-		else if (*p < 0x20 || *p == 0x7f)
-			strbuf_add(out, "\\u%04x", *p);
+	for (s = s ? s : ""; *s;) {
+		uint32_t c;
+		unsigned int n = plain_next(s, &c);
+
+		if (*s == '"' || *s == '\\')
+			strbuf_add(out, "\\%c", *s);
+		else if (plain_shows(c))
+			strbuf_add_bytes(out, s, n);
 		else
-			strbuf_add(out, "%c", *p);
+			strbuf_add(out, "\\u%04x", c == PLAIN_NO_CHAR ? 0xfffd : c);
+		s += n;
 	}
 	strbuf_add(out, "\"");
+}
+
+/* Rules' texts are whoever's: what controls a terminal is not printed to one. JSON has escaped it already, and what is
+ * the input's own syntax reaches a file or a pipe as it is. */
+void cli_put(const struct cli *c, const struct strbuf *text, bool syntax)
+{
+	struct strbuf plain = { .arena = c->arena };
+
+	if (text->len && !c->json && (!syntax || isatty(STDOUT_FILENO))) {
+		strbuf_add_plain(&plain, arena_strndup(c->arena, text->s, text->len), "\n\t");
+		text = &plain;
+	}
+	if (text->len)
+		fwrite(text->s, 1, text->len, stdout);
+	fflush(stdout);
 }
 
 bool cli_colour(void)

@@ -194,9 +194,7 @@ static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 	if (unknown && !c->json)
 		strbuf_add(&out, "%u matches or statements are not known at XDP: packets that reach them pass to the live rules "
 			   "(`fwjit check` names them)\n", unknown);
-	if (out.len)
-		fwrite(out.s, 1, out.len, stdout);
-	fflush(stdout);
+	cli_put(c, &out, false);
 }
 
 /* What an earlier file made the firewall of other devices stays; nobody should take it for gone. */

@@ -48,7 +48,7 @@ static int dump_imr(struct cli *c)
 	if (!imr)
 		return EXIT_INPUT;
 	imr_print(&out, imr);
-	fwrite(out.s, 1, out.len, stdout);
+	cli_put(c, &out, true);
 	return EXIT_DONE;
 }
 
@@ -69,8 +69,7 @@ static int dump_placed(struct cli *c, bool assembly)
 		else
 			imr_print(&out, p.dev[i].placed);
 	}
-	if (out.len)
-		fwrite(out.s, 1, out.len, stdout);
+	cli_put(c, &out, true);
 	return EXIT_DONE;
 }
 

@@ -288,9 +288,7 @@ int verb_list(struct cli *c)
 		diag_add(c->diags, DIAG_ERROR, NULL, "what is attached here is not yours to see: the BPF file system is not yours");
 		r = EXIT_RIGHTS;
 	}
-	if (out.len)
-		fwrite(out.s, 1, out.len, stdout);
-	fflush(stdout);
+	cli_put(c, &out, true);
 	cli_diags(c, DIAG_ERROR);
 	return r;
 }

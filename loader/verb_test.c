@@ -222,9 +222,7 @@ int verb_test(struct cli *c)
 		r = judge(&s, i + 1, &p[i]);
 	for (uint32_t i = 0; s.prog && i < s.plan.n; i++)
 		ld_prog_close(&s.prog[i]);
-	if (s.out.len)
-		fwrite(s.out.s, 1, s.out.len, stdout);
-	fflush(stdout);
+	cli_put(c, &s.out, false);
 	if (!r && s.unknown)
 		r = EXIT_INEXACT;
 	cli_diags(c, r ? DIAG_UNSUPPORTED : DIAG_ERROR);
