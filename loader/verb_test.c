@@ -120,7 +120,21 @@ static int device_of(struct session *s, const char *dev)
 	return -1;
 }
 
-static int run_program(struct session *s, const struct packet *p, struct imr_result *ret)
+/* A program says what, not why: the rule is the one by which the interpreter comes to the same verdict. */
+static void name_rule(struct session *s, const struct plan_dev *d, const struct imr_pkt *pkt, struct imr_result *verdict)
+{
+	struct imr_pkt here = *pkt;
+	struct imr_result r;
+
+	memcpy(here.mac, d->env.mac, sizeof(here.mac));
+	here.iif = d->env.ifindex;
+	memcpy(here.iifname, d->env.dev, sizeof(here.iifname));
+	imr_run(&r, d->placed, 0, &here, NULL);
+	if (r.verdict == verdict->verdict)
+		verdict->at = r.at;
+}
+
+static int run_program(struct session *s, const struct packet *p, const struct imr_pkt *pkt, struct imr_result *ret)
 {
 	int i = device_of(s, p->iif), r;
 
@@ -133,6 +147,7 @@ static int run_program(struct session *s, const struct packet *p, struct imr_res
 		return EXIT_INPUT;
 	}
 	ret->verdict = (uint32_t)r == s->plan.target->verdict_drop ? V_DROP : s->plan.in.live ? V_PASS : V_ACCEPT;
+	name_rule(s, &s->plan.dev[i], pkt, ret);
 	return 0;
 }
 
@@ -154,7 +169,7 @@ static int judge(struct session *s, unsigned int n, const struct packet *p)
 
 	pkt_of(p, &pkt);
 	if (s->prog)
-		e = run_program(s, p, &r);
+		e = run_program(s, p, &pkt, &r);
 	else
 		interpret(s, &pkt, &r);
 	if (!e)
