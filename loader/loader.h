@@ -122,6 +122,8 @@ struct ld_attach {
 #define LD_NONE UINT32_MAX
 };
 int ld_attach_all(struct diags *ds, const struct ld_attach *what, uint32_t n);
+/* What speaks against attaching there, beside or instead of our program prog_id, in words; NULL: nothing that is known. */
+const char *ld_xdp_obstacle(struct arena *a, const char *dev, bool generic, uint32_t prog_id);
 /* The id that an attachment there has or would have. -EINVAL or another error where there is no such place. */
 int ld_where_id(const struct ld_where *w, char ret[64]);
 /* One XDP program. */

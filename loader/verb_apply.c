@@ -361,7 +361,7 @@ int verb_apply(struct cli *c)
 		return c->foreground ? verb_watch(c) : start_watch(c);
 	r = apply_once(c, false, &done);
 	free(done.prog);
-	said = cli_diags(c, live ? DIAG_ERROR : DIAG_UNSUPPORTED);
+	said = cli_diags(c, live ? DIAG_ERROR : DIAG_NOTE);
 	if (!r && live && !c->check_only && !c->json)
 		printf("snapshot: true of the rules, addresses and routes as they are now; a change of any of them makes it "
 		       "stale, and it would go on dropping: apply again then\n");

@@ -1,36 +1,69 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* check: for each rule, where it runs or why not; loads each program without attaching it, where the caller may. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
 
-struct table {			/* what was refused, by rule, for quick look-up */
+struct table {			/* what was refused, sorted by rule for quick look-up */
 	const struct diag **d;
 	uint32_t n;
+	const struct diag *all;	/* why nothing runs, though it is no rule's fault; NULL */
 };
+
+static int cmp_at(const struct imr_at *a, const struct imr_at *b)
+{
+	int d = (a->number > b->number) - (a->number < b->number);
+
+	d = d ? d : (a->handle > b->handle) - (a->handle < b->handle);
+	d = d ? d : strcmp(a->where ? a->where : "", b->where ? b->where : "");
+	return d ? d : strcmp(a->tool ? a->tool : "", b->tool ? b->tool : "");
+}
+
+/* Of one rule's, the first that was said stands first. */
+static int cmp_diag(const void *pa, const void *pb)
+{
+	const struct diag *a = *(const struct diag *const *)pa, *b = *(const struct diag *const *)pb;
+	int d = cmp_at(&a->at, &b->at);
+
+	return d ? d : (a > b) - (a < b);
+}
 
 static struct table refused(struct cli *c)
 {
 	struct table t = { .d = arena_alloc(c->arena, (c->diags->n + 1) * sizeof(*t.d)) };
 
-	for (uint32_t i = 0; i < c->diags->n; i++)
-		if (c->diags->d[i].level == DIAG_UNSUPPORTED && c->diags->d[i].at.where)
-			t.d[t.n++] = &c->diags->d[i];
+	for (uint32_t i = 0; i < c->diags->n; i++) {
+		const struct diag *d = &c->diags->d[i];
+
+		if (d->level == DIAG_UNSUPPORTED && d->at.where)
+			t.d[t.n++] = d;
+		else if (d->level >= DIAG_UNSUPPORTED && !t.all)
+			t.all = d;
+	}
+	qsort(t.d, t.n, sizeof(*t.d), cmp_diag);
 	return t;
 }
 
 static const struct diag *refused_at(const struct table *t, const struct imr_at *at)
 {
-	for (uint32_t i = 0; i < t->n; i++)
-		if (at_same(&t->d[i]->at, at))
-			return t->d[i];
-	return NULL;
+	uint32_t lo = 0, hi = t->n;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (cmp_at(&t->d[mid]->at, at) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < t->n && at_same(&t->d[lo]->at, at) ? t->d[lo] : NULL;
 }
 
 /* Where a rule runs, in words; *ret_where a short word for JSON. */
-static const char *place(struct cli *c, const struct plan *p, const struct diag *d, const struct imr_at *at,
-			 const char **ret_where)
+static const char *place(struct cli *c, const struct plan *p, const struct table *t, const struct diag *d,
+			 const struct imr_at *at, const char **ret_where)
 {
 	struct strbuf on = { .arena = c->arena };
 
@@ -48,7 +81,7 @@ static const char *place(struct cli *c, const struct plan *p, const struct diag 
 		return arena_printf(c->arena, p->in.live ? "%s drops early" : "%s, exactly", on.s);
 	if (!p->in.live) {
 		*ret_where = "nowhere";
-		return "no packet gets there";
+		return t->all ? t->all->message : t->n ? "all rules or none: others are refused" : "no packet gets there";
 	}
 	return d ? arena_printf(c->arena, "the live rules only: %s", d->message) : "the live rules only";
 }
@@ -56,7 +89,7 @@ static const char *place(struct cli *c, const struct plan *p, const struct diag 
 static void rule_line(struct cli *c, struct strbuf *out, const struct plan *p, const struct table *t, const struct imr_at *at)
 {
 	const struct diag *d = refused_at(t, at);
-	const char *where, *why = place(c, p, d, at, &where);
+	const char *where, *why = place(c, p, t, d, at, &where);
 
 	if (c->json) {
 		strbuf_add(out, "{\"chain\":");
@@ -116,11 +149,28 @@ static void rules(struct cli *c, struct strbuf *out, const struct plan *p)
 	}
 }
 
+/* What would keep apply from attaching what loads. */
+static const char *obstacle(struct cli *c, const struct plan_dev *d)
+{
+	struct diags quiet = { .arena = c->arena };
+	struct ld_state *st = NULL;
+	uint32_t n = 0, ours = 0;
+
+	if (d->where.kind != LD_XDP)
+		return NULL;
+	ld_state_list(c->arena, &quiet, &st, &n);
+	for (uint32_t i = 0; i < n; i++)
+		if (st[i].where.kind == LD_XDP && !st[i].gone && !strcmp(st[i].where.dev, d->where.dev))
+			ours = st[i].prog_id;
+	return ld_xdp_obstacle(c->arena, d->where.dev, d->where.generic, ours);
+}
+
 /* Loaded to be verified, then let go. What the caller may not do is said, not an error. */
 static int try_load(struct cli *c, struct strbuf *out, struct plan *p)
 {
 	for (uint32_t i = 0; i < p->n; i++) {
 		struct plan_dev *d = &p->dev[i];
+		const char *but = obstacle(c, d);
 		struct ld_prog prog;
 		int r = c->caps ? -EPERM : ld_load(&d->prog, c->diags, &prog);
 
@@ -137,13 +187,18 @@ static int try_load(struct cli *c, struct strbuf *out, struct plan *p)
 			json_str(out, d->over);
 			strbuf_add(out, ",\"dev\":");
 			json_str(out, d->env.dev);
-			strbuf_add(out, ",\"insns\":%u,\"verified_insns\":%u,\"slots\":%u,\"loads\":%s}\n", d->prog.n,
+			strbuf_add(out, ",\"insns\":%u,\"verified_insns\":%u,\"slots\":%u,\"loads\":%s", d->prog.n,
 				   d->verified_insns, d->prog.n_slot, r ? "null" : "true");
+			if (but) {
+				strbuf_add(out, ",\"but\":");
+				json_str(out, but);
+			}
+			strbuf_add(out, "}\n");
 		} else {
-			strbuf_add(out, "%s on %s: %u instructions, %s%s%s\n", d->target->name, d->on, d->prog.n,
+			strbuf_add(out, "%s on %s: %u instructions, %s%s%s%s%s\n", d->target->name, d->on, d->prog.n,
 				   r ? "not loaded (not permitted here)" :
 				       arena_printf(c->arena, "loads, %u instructions verified", d->verified_insns),
-				   d->over ? "; not " : "", d->over ? d->over : "");
+				   but ? "; but " : "", but ? but : "", d->over ? "; not " : "", d->over ? d->over : "");
 		}
 	}
 	return 0;
@@ -166,9 +221,7 @@ int verb_check(struct cli *c)
 		if (!r)
 			r = try_load(c, &out, &p);
 	}
-	if (out.len)
-		fwrite(out.s, 1, out.len, stdout);
-	fflush(stdout);
 	said = cli_diags(c, p.in.live ? DIAG_ERROR : DIAG_UNSUPPORTED);
+	cli_put(c, &out, false);
 	return r ? r : said;
 }

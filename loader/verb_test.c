@@ -146,7 +146,7 @@ static int run_program(struct session *s, const struct packet *p, const struct i
 		diag_add(s->c->diags, DIAG_ERROR, NULL, "the program cannot be run on this packet: %s", strerror(-r));
 		return EXIT_INPUT;
 	}
-	ret->verdict = (uint32_t)r == s->plan.target->verdict_drop ? V_DROP : s->plan.in.live ? V_PASS : V_ACCEPT;
+	ret->verdict = (uint32_t)r == s->plan.dev[i].target->verdict_drop ? V_DROP : s->plan.in.live ? V_PASS : V_ACCEPT;
 	name_rule(s, &s->plan.dev[i], pkt, ret);
 	return 0;
 }
@@ -207,6 +207,8 @@ static int prepare(struct session *s)
 
 	if (!c->engine || !strcmp(c->engine, "interp"))
 		return cli_read(c, &s->in);
+	if (!c->target)
+		c->target = c->engine;
 	r = plan_make(c, &s->plan);
 	if (r)
 		return r;

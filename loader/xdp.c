@@ -35,7 +35,7 @@ static int refuse_foreign(struct ld_job *j)
 		d = diag_add(j->ds, DIAG_ERROR, NULL,
 			     "\"%s\" already runs the XDP program \"%s\" of somebody else, id %" PRIu32, j->name, name,
 			     j->link.xdp_id);
-	d->hint = "nothing was changed; remove it first (`ip link show` names it), or choose another device";
+	d->hint = "nothing was changed; remove it first (`ip link show` names it), or choose other devices with --dev";
 	return -EBUSY;
 }
 
@@ -75,12 +75,32 @@ static void explain(struct ld_job *j, int err)
 		refuse_foreign(j);
 	else if (native && err == -EOPNOTSUPP)
 		diag_add(j->ds, DIAG_ERROR, NULL, "the driver of \"%s\" has no native XDP", j->name)->hint =
-			"--target xdp:generic runs the same program later, in the stack";
+			"--target xdp:generic runs the same program later, in the stack; --dev chooses other devices";
 	else if (native && err == -ERANGE)
 		diag_add(j->ds, DIAG_ERROR, NULL,
 			 "the driver of \"%s\" refuses native XDP at this MTU (%u; a veth device also looks at that of its "
 			 "peer)", j->name, j->link.mtu)
-			->hint = "lower the MTU (veth takes up to 3506), or --target xdp:generic";
+			->hint = "lower the MTU (veth takes up to 3506), --target xdp:generic, or --dev for the others alone";
+}
+
+/* drivers/net/veth.c: veth_xdp_set, in pages of 4096 bytes. Other drivers take about as much. */
+#define MTU_MOST 3506
+
+const char *ld_xdp_obstacle(struct arena *a, const char *dev, bool generic, uint32_t prog_id)
+{
+	struct ld_link l, peer;
+	uint32_t mtu;
+
+	if (ld_link_get(dev, 0, &l))
+		return NULL;
+	if (l.xdp_mode != XDP_ATTACHED_NONE && (!l.xdp_id || l.xdp_id != prog_id))
+		return arena_printf(a, "\"%s\" already runs an XDP program of somebody else (`ip link show` names it)", dev);
+	mtu = l.mtu;
+	if (!strcmp(l.kind, "veth") && !l.has_lower_netns && !ld_link_get(NULL, l.lower, &peer) && peer.mtu > mtu)
+		mtu = peer.mtu;
+	if (generic || mtu <= MTU_MOST)
+		return NULL;
+	return arena_printf(a, "few drivers take native XDP at an MTU of %u (veth: up to %u)", mtu, MTU_MOST);
 }
 
 static int facts(struct ld_att *att, const struct uapi_link_info *info)
