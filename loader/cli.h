@@ -88,6 +88,8 @@ bool plan_has(const struct plan_dev *d, const struct imr_at *at);
 struct meta {
 	bool live;
 	struct imr *source, *placed;
+	const char *source_text;	/* equal for all that was made from one reading */
+	size_t source_len;
 };
 void meta_encode(struct strbuf *out, const struct plan *p, const struct plan_dev *d);
 int meta_decode(struct cli *c, const struct ld_state *st, struct meta *ret);

@@ -52,7 +52,9 @@ int meta_decode(struct cli *c, const struct ld_state *st, struct meta *ret)
 	if (!strncmp(s, live, sizeof(live) - 1) || !strncmp(s, file, sizeof(file) - 1)) {
 		ret->live = !strncmp(s, live, sizeof(live) - 1);
 		s += sizeof(live) - 1;
+		ret->source_text = s;
 		ret->source = part_read(c, "source", &s, end);
+		ret->source_len = s - ret->source_text;
 		ret->placed = ret->source ? part_read(c, "placed", &s, end) : NULL;
 	}
 	if (ret->placed) {

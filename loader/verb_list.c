@@ -9,28 +9,91 @@
 
 #include "cli.h"
 
+struct member {			/* one attachment */
+	const struct ld_state *st;
+	struct meta meta;
+	bool shut;
+};
+
+struct total {			/* what the programs counted for one rule */
+	const struct imr_at *at;
+	struct be_counter count;
+};
+
+/* What was made from one reading of the rules: the programs of a file, at all their places, or the slices of all devices. */
 struct listing {
 	struct cli *c;
 	struct strbuf out;
-	const struct ld_state *st;
-	struct meta meta;
-	const struct imr_at **slot;
-	struct be_counter *count;
+	uint32_t n;
+	struct member *m;
+	const struct imr *source;
+	bool is_live;
+	uint32_t n_total;
+	struct total *total;		/* sorted by rule */
 	struct fe_texts *live;		/* what the live rules have counted, where they are the authority */
-	bool shut;			/* it drops nothing: its gate is not open */
 };
 
-/* Our own counter of a rule (a rule may have several in a slice), and what the live rule has counted itself. */
+static int cmp_at(const struct imr_at *a, const struct imr_at *b)
+{
+	int r = strcmp(a->where ? a->where : "", b->where ? b->where : "");
+
+	if (!r)
+		r = (a->number > b->number) - (a->number < b->number);
+	if (!r)
+		r = (a->handle > b->handle) - (a->handle < b->handle);
+	return r ? r : strcmp(a->tool ? a->tool : "", b->tool ? b->tool : "");
+}
+
+static int cmp_total(const void *a, const void *b)
+{
+	return cmp_at(((const struct total *)a)->at, ((const struct total *)b)->at);
+}
+
+/* Sorted; a rule that stands at several places, or several times in one program, is one. */
+static uint32_t merge(struct total *t, uint32_t n)
+{
+	uint32_t kept = 0;
+
+	qsort(t, n, sizeof(*t), cmp_total);
+	for (uint32_t i = 0; i < n; i++) {
+		if (kept && !cmp_at(t[kept - 1].at, t[i].at)) {
+			t[kept - 1].count.packets += t[i].count.packets;
+			t[kept - 1].count.bytes += t[i].count.bytes;
+		} else {
+			t[kept++] = t[i];
+		}
+	}
+	return kept;
+}
+
+/* The counters of one attachment, behind those that are there. */
+static bool totals_add(struct listing *l, const struct member *m)
+{
+	const struct imr_at **slot = meta_slots(l->c->arena, m->meta.placed);
+	struct be_counter *count = arena_alloc(l->c->arena, (m->st->n_slot + 1) * sizeof(*count));
+
+	if (m->st->n_slot && ld_state_counters(l->c->diags, m->st->id, count, m->st->n_slot))
+		return false;
+	l->total = arena_grow(l->c->arena, l->total, l->n_total * sizeof(*l->total),
+			      (l->n_total + m->st->n_slot + 1) * sizeof(*l->total));
+	for (uint32_t i = 0; i < m->st->n_slot && i < m->meta.placed->n_slot; i++)
+		if (slot[i])
+			l->total[l->n_total++] = (struct total){ slot[i], count[i] };
+	return true;
+}
+
+/* Our own counter of a rule, and what the live rule has counted itself. */
 static void count_of(const struct listing *l, const struct imr_at *at, struct be_counter *sum)
 {
+	struct total key = { .at = at };
+	const struct total *t = bsearch(&key, l->total, l->n_total, sizeof(*l->total), cmp_total);
+
 	*sum = (struct be_counter){ 0 };
 	if (l->live)
 		fe_texts_count(l->live, at, &sum->packets, &sum->bytes);
-	for (uint32_t i = 0; i < l->meta.placed->n_slot && i < l->st->n_slot; i++) {
-		if (!l->slot[i] || !at_same(l->slot[i], at))
-			continue;
-		sum->packets += l->count[i].packets;
-		sum->bytes += l->count[i].bytes;
+	if (t) {
+		sum->packets += t->count.packets;
+		sum->bytes += t->count.bytes;
 	}
 }
 
@@ -99,7 +162,7 @@ static void nft_chain(struct listing *l, const struct imr_chain *ch, const char 
 /* Every table once, with its chains; chains of one table need not stand together in the program. */
 static void nft_tables(struct listing *l)
 {
-	const struct imr *imr = l->meta.source;
+	const struct imr *imr = l->source;
 	bool *done = arena_alloc(l->c->arena, imr->n + 1);
 
 	for (uint32_t i = 0; i < imr->n; i++) {
@@ -135,7 +198,7 @@ static void ipt_counter(struct listing *l, const struct imr_at *at, bool end)
 
 static void ipt_table(struct listing *l, const char *tool, const char *table, bool *done)
 {
-	const struct imr *imr = l->meta.source;
+	const struct imr *imr = l->source;
 	char b[512];
 	const char *f, *t, *ch;
 
@@ -164,7 +227,7 @@ static void ipt_table(struct listing *l, const char *tool, const char *table, bo
 
 static void ipt_tables(struct listing *l)
 {
-	const struct imr *imr = l->meta.source;
+	const struct imr *imr = l->source;
 	bool *done = arena_alloc(l->c->arena, imr->n + 1);
 
 	for (uint32_t i = 0; i < imr->n; i++) {
@@ -177,27 +240,25 @@ static void ipt_tables(struct listing *l)
 	}
 }
 
-static void counters_text(struct listing *l)
+/* One attachment's own: l->total is of it alone. */
+static void counters_text(struct listing *l, const struct member *m)
 {
-	for (uint32_t i = 0; i < l->meta.placed->n_slot && i < l->st->n_slot; i++) {
-		const struct imr_at *at = l->slot[i];
+	for (uint32_t i = 0; i < l->n_total; i++) {
+		const struct imr_at *at = l->total[i].at;
+		unsigned long long packets = l->total[i].count.packets, bytes = l->total[i].count.bytes;
 
-		if (!at)
-			continue;
 		if (l->c->json) {
 			strbuf_add(&l->out, "{\"id\":");
-			json_str(&l->out, l->st->id);
+			json_str(&l->out, m->st->id);
 			strbuf_add(&l->out, ",\"chain\":");
 			json_str(&l->out, at->where);
 			strbuf_add(&l->out, ",\"rule\":%u,\"handle\":%llu,\"packets\":%llu,\"bytes\":%llu,\"text\":", at->number,
-				   (unsigned long long)at->handle, (unsigned long long)l->count[i].packets,
-				   (unsigned long long)l->count[i].bytes);
+				   (unsigned long long)at->handle, packets, bytes);
 			json_str(&l->out, at->text);
 			strbuf_add(&l->out, "}\n");
 		} else {
-			strbuf_add(&l->out, "%s %s rule %u: packets %llu bytes %llu  # %s\n", l->st->id, at->where, at->number,
-				   (unsigned long long)l->count[i].packets, (unsigned long long)l->count[i].bytes,
-				   at->number ? (at->text ? at->text : "") : "policy");
+			strbuf_add(&l->out, "%s %s rule %u: packets %llu bytes %llu  # %s\n", m->st->id, at->where, at->number,
+				   packets, bytes, at->number ? (at->text ? at->text : "") : "policy");
 		}
 	}
 }
@@ -216,56 +277,100 @@ static bool is_shut(struct cli *c, const struct ld_state *st)
 	return now && until <= now;
 }
 
-static const char *header_json(const struct listing *l)
+static void header(struct listing *l, const struct member *m)
 {
-	return l->st->gone ? "gone" : l->shut ? "shut" : "open";
-}
+	const struct ld_state *st = m->st;
 
-static void header(struct listing *l)
-{
 	if (l->c->json) {
 		strbuf_add(&l->out, "{\"id\":");
-		json_str(&l->out, l->st->id);
-		strbuf_add(&l->out, ",\"target\":\"%s\",\"dev\":", l->st->target);
-		json_str(&l->out, l->st->where.dev);
-		strbuf_add(&l->out, ",\"program\":%u,\"mode\":\"%s\",\"gate\":\"%s\"}\n", l->st->prog_id,
-			   l->meta.live ? "slice" : "exact", header_json(l));
+		json_str(&l->out, st->id);
+		strbuf_add(&l->out, ",\"target\":\"%s\",\"dev\":", st->target);
+		json_str(&l->out, st->where.dev);
+		strbuf_add(&l->out, ",\"program\":%u,\"mode\":\"%s\",\"gate\":\"%s\"}\n", st->prog_id,
+			   l->is_live ? "slice" : "exact", st->gone ? "gone" : m->shut ? "shut" : "open");
 		return;
 	}
-	strbuf_add(&l->out, "# fwjit: %s on %s, program %u, %s%s%s\n", l->st->target, *l->st->where.dev ? l->st->where.dev : l->st->id, l->st->prog_id,
-		   l->meta.live ? "drops early what the live rules surely drop" : "exact",
-		   l->shut ? "; its gate is shut: everything passes (is its watcher running, and does `fwjit check` refuse "
+	strbuf_add(&l->out, "# fwjit: %s: %s, program %u, %s%s%s\n", st->id, st->target, st->prog_id,
+		   l->is_live ? "drops early what the live rules surely drop" : "exact",
+		   m->shut ? "; its gate is shut: everything passes (is its watcher running, and does `fwjit check` refuse "
 			     "nothing?)" : "",
-		   l->st->gone ? "; the device is gone" : "");
+		   st->gone ? "; the device is gone" : "");
 }
 
-static int one(struct cli *c, const struct ld_state *st, bool counters, struct strbuf *out)
+static int list_counters(struct listing *l)
 {
-	struct listing l = { .c = c, .out = { .arena = c->arena }, .st = st };
+	for (uint32_t i = 0; i < l->n; i++) {
+		l->n_total = 0;
+		if (!totals_add(l, &l->m[i]))
+			return EXIT_INPUT;
+		l->n_total = merge(l->total, l->n_total);
+		header(l, &l->m[i]);
+		counters_text(l, &l->m[i]);
+	}
+	return EXIT_DONE;
+}
 
-	if (meta_decode(c, st, &l.meta))
-		return EXIT_INPUT;
-	l.slot = meta_slots(c->arena, l.meta.placed);
-	l.count = arena_alloc(c->arena, (st->n_slot + 1) * sizeof(*l.count));
-	if (st->n_slot && ld_state_counters(c->diags, st->id, l.count, st->n_slot))
-		return EXIT_INPUT;
-	if (l.meta.live && !counters && !c->json) {
+static int list_rules(struct listing *l)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		if (!totals_add(l, &l->m[i]))
+			return EXIT_INPUT;
+		header(l, &l->m[i]);
+	}
+	l->n_total = merge(l->total, l->n_total);
+	if (l->is_live) {
 		struct fe_capture now;
 
-		if (!fe_live_get(c->arena, c->diags, &now))
-			l.live = fe_texts_new(c->arena, &now);
+		if (!fe_live_get(l->c->arena, l->c->diags, &now))
+			l->live = fe_texts_new(l->c->arena, &now);
 	}
-	l.shut = is_shut(c, st);
-	header(&l);
-	if (counters || c->json) {
-		counters_text(&l);
-	} else {
-		nft_tables(&l);
-		ipt_tables(&l);
-	}
-	if (l.out.len)
-		strbuf_add_bytes(out, l.out.s, l.out.len);
+	nft_tables(l);
+	ipt_tables(l);
 	return EXIT_DONE;
+}
+
+/* Made from the same rules, in the same mode. */
+static bool together(const struct member *a, const struct member *b)
+{
+	return a->meta.live == b->meta.live && a->meta.source_len == b->meta.source_len &&
+	       !memcmp(a->meta.source_text, b->meta.source_text, a->meta.source_len);
+}
+
+/* The attachment and all behind it that were made together with it; those are done then. */
+static int one_group(struct cli *c, const struct member *all, uint32_t first, uint32_t n, bool *done, bool counters,
+		     struct strbuf *out)
+{
+	struct listing l = { .c = c, .out = { .arena = c->arena }, .source = all[first].meta.source,
+			     .is_live = all[first].meta.live };
+	int r;
+
+	l.m = arena_alloc(c->arena, (n - first) * sizeof(*l.m));
+	for (uint32_t i = first; i < n; i++)
+		if (!done[i] && together(&all[first], &all[i])) {
+			l.m[l.n++] = all[i];
+			done[i] = true;
+		}
+	r = counters || c->json ? list_counters(&l) : list_rules(&l);
+	if (!r && l.out.len)
+		strbuf_add_bytes(out, l.out.s, l.out.len);
+	return r;
+}
+
+static int list_all(struct cli *c, const struct ld_state *st, uint32_t n, bool counters, struct strbuf *out)
+{
+	struct member *all = arena_alloc(c->arena, (n + 1) * sizeof(*all));
+	bool *done = arena_alloc(c->arena, n + 1);
+	int r = EXIT_DONE;
+
+	for (uint32_t i = 0; i < n && !r; i++) {
+		all[i].st = &st[i];
+		all[i].shut = is_shut(c, &st[i]);
+		r = meta_decode(c, &st[i], &all[i].meta);
+	}
+	for (uint32_t i = 0; i < n && !r; i++)
+		if (!done[i])
+			r = one_group(c, all, i, n, done, counters, out);
+	return r;
 }
 
 int verb_list(struct cli *c)
@@ -282,8 +387,7 @@ int verb_list(struct cli *c)
 	}
 	if (ld_state_list(c->arena, c->diags, &st, &n))
 		r = EXIT_INPUT;
-	for (uint32_t i = 0; i < n && !r; i++)
-		r = one(c, &st[i], counters, &out);
+	r = r ? r : list_all(c, st, n, counters, &out);
 	if (!r && !n && ld_state_hidden()) {
 		diag_add(c->diags, DIAG_ERROR, NULL, "what is attached here is not yours to see: the BPF file system is not yours");
 		r = EXIT_RIGHTS;
