@@ -22,7 +22,7 @@ struct walk {
 	struct cb *cb;
 	struct cb_emit *e;
 	bool th, tx;
-	uint32_t parsed, end, later;
+	uint32_t parsed, end, later, auth;
 };
 
 static void load_x(const struct walk *w, uint32_t word)
@@ -143,17 +143,26 @@ static void fragment(const struct walk *w, uint32_t add)
 	cb_ja(w->e, add);
 }
 
-/* nftables stops here, xtables goes on. */
+/* nftables stops at AH, if two bytes of it are there; xtables goes on. */
 static void auth(const struct walk *w, uint32_t add)
 {
 	if (w->th) {
 		cb_set(w->cb, M_NEXT);
+		room(w, 2);
 		found_th(w);
 	}
 	room(w, 2);
 	next_header(w);
 	length(w, 2, 2);
 	cb_ja(w->e, add);
+}
+
+/* The same for all steps, where the walk ends here: A is AH's number again. */
+static void stop_at_auth(const struct walk *w)
+{
+	cb_here(w->e, w->auth);
+	room(w, 2);
+	cb_op(w->e, BPF_LD | BPF_IMM, NEXT_AUTH);
 }
 
 /* A: the number of the header at M_AT, and of the next one behind it */
@@ -163,7 +172,7 @@ static void step(const struct walk *w)
 	uint32_t opts = cb_label(e), routing = cb_label(e), frag = cb_label(e), ah = cb_label(e), plain = cb_label(e);
 	uint32_t add = cb_label(e), ok = cb_label(e);
 
-	fork_header(w, opts, routing, frag, w->tx ? ah : w->end, w->end);
+	fork_header(w, opts, routing, frag, w->tx ? ah : w->auth, w->end);
 	cb_here(e, frag);
 	fragment(w, add);
 	cb_here(e, ah);
@@ -219,16 +228,17 @@ static void later(const struct walk *w)
 void cb_walk6(struct cb *cb, uint32_t parsed)
 {
 	struct cb_emit *e = &cb->e;
-	struct walk w = { cb, e, cb_uses(cb, B_TH), cb_uses(cb, B_TX), parsed, cb_label(e), cb_label(e) };
+	struct walk w = { cb, e, cb_uses(cb, B_TH), cb_uses(cb, B_TX), parsed, cb_label(e), cb_label(e), cb_label(e) };
 
 	cb_op(e, BPF_LD | BPF_IMM, cb->nh + IP6_HLEN);
 	cb_set(cb, M_AT);
 	cb_op(e, BPF_LD | BPF_B | BPF_ABS, cb->nh + 6);
 	for (uint32_t i = 0; i < cb->steps; i++)
 		step(&w);
-	fork_header(&w, cb->drop, cb->drop, cb->drop, w.tx ? cb->drop : w.end, w.end);
+	fork_header(&w, cb->drop, cb->drop, cb->drop, w.tx ? cb->drop : w.auth, w.end);
 	cb_here(e, w.later);
 	later(&w);
+	stop_at_auth(&w);
 	cb_here(e, w.end);
 	cb_set(cb, M_NEXT);
 	if (w.tx)
