@@ -342,7 +342,7 @@ void cbpf_cut_packet(struct xdp_gen *g, struct xdp_packet *p, uint32_t n, uint32
 	h[6] = n ? ext[xdp_below(g, 5)] : 17;
 	for (uint32_t i = 0; i < n; i++) {
 		h[40 + i * 8] = i + 1 < n ? ext[xdp_below(g, 5)] : xdp_below(g, 8) ? 17 : 43;
-		h[41 + i * 8] = xdp_below(g, 8) == 0;
+		h[41 + i * 8] = xdp_below(g, 8) ? 0 : xdp_below(g, 2) ? 1 : 100;
 		h[43 + i * 8] = xdp_below(g, 6) ? 0 : 8;
 	}
 }

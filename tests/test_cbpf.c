@@ -325,7 +325,8 @@ START_TEST(test_cut_headers)
 		c->policy = OP_ACCEPT;
 		r = imr_rule_add(imr, c, &(struct imr_at){ .tool = "imr", .where = "cut", .number = 1 });
 		imr_cmp(imr, r, OP_EQ, imr_ld(imr, r, field[k / 6]), k / 6 < 2 ? 1 : k / 6 < 4 ? 17 : 8, ELSE_NEXT);
-		imr_need(imr, r, k % 2 ? B_TH : B_TX, 2 + k % 4, ELSE_NEXT);
+		if (k % 3 == 0)
+			imr_need(imr, r, k % 2 ? B_TH : B_TX, 2 + k % 4, ELSE_NEXT);
 		imr_end(imr, r, OP_DROP, 0);
 		prog = compile(imr);
 		for (uint32_t n = 0; n < 6; n++)
