@@ -34,10 +34,7 @@ int ld_cpus(void)
 
 int ld_map_create(const struct be_map *m)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = m->flags);
-	int fd = bpf_map_create(m->type, m->name, m->key_size, m->value_size, m->max_entries, &opts);
-
-	return fd < 0 ? -errno : fd;
+	return ld_sys_map(m->type, m->name, m->key_size, m->value_size, m->max_entries, m->flags);
 }
 
 int ld_map_update(int fd, const void *key, const void *value)

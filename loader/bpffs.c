@@ -14,7 +14,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -32,13 +31,15 @@ static bool is_bpffs(const char *path)
 	return !statfs(path, &st) && (uint32_t)st.f_type == UAPI_BPF_FS_MAGIC;
 }
 
-/* The mount point of a line of mountinfo, its octal escapes undone in place; NULL unless it is a BPF file system. */
-static char *mount_point(char *line)
+/* The mount point of a line of mountinfo, its octal escapes undone in place, and the options of the file system; NULL
+ * unless it is a BPF file system. */
+static char *mount_point(char *line, const char **ret_options)
 {
-	char *save = NULL, *p = NULL, *to;
+	char *save = NULL, *p = NULL, *to, *fs = strstr(line, " - bpf ");
 
-	if (!strstr(line, " - bpf "))
+	if (!fs)
 		return NULL;
+	*ret_options = fs + strlen(" - bpf ");
 	for (int i = 0; i < 5; i++) {
 		p = strtok_r(i ? NULL : line, " ", &save);
 		if (!p)
@@ -57,37 +58,56 @@ static char *mount_point(char *line)
 	return p;
 }
 
-static int find_mounted(char *ret, size_t size)
+bool ld_bpffs_mounts(bool (*take)(const char *mount, const char *options, void *arg), void *arg)
 {
 	_cleanup_free_ char *line = NULL;
 	FILE *f = fopen("/proc/thread-self/mountinfo", "re");
-	int err = -ENOENT;
+	bool found = false;
 	size_t cap = 0;
 
-	while (f && err && getline(&line, &cap, f) > 0) {
-		const char *p = mount_point(line);
+	while (f && !found && getline(&line, &cap, f) > 0) {
+		const char *options, *p = mount_point(line, &options);
 
-		if (!p || strlen(p) >= size || !is_bpffs(p))
-			continue;
-		err = access(p, W_OK) ? -EACCES : 0;
-		if (!err)
-			strcpy(ret, p);
+		found = p && is_bpffs(p) && take(p, options, arg);
 	}
 	if (f)
 		fclose(f);
-	return err;
+	return found;
+}
+
+struct place {
+	char *path;
+	size_t size;
+	int err;
+};
+
+static bool writable(const char *mount, const char *options, void *arg)
+{
+	struct place *p = arg;
+
+	if (strlen(mount) >= p->size)
+		return false;
+	p->err = access(mount, W_OK) ? -EACCES : 0;
+	if (!p->err)
+		strcpy(p->path, mount);
+	return !p->err;
 }
 
 int ld_bpffs_find(char *ret_path, size_t size)
 {
 	static const char *const usual[] = { "/sys/fs/bpf", "/proc/1/root/sys/fs/bpf" };
+	_cleanup_close_ int token = ld_token_open(ret_path, size);
+	struct place p = { ret_path, size, -ENOENT };
 
+	if (token >= 0)
+		return 0;
 	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
 		if (is_bpffs(usual[i]) && !access(usual[i], W_OK) && strlen(usual[i]) < size) {
 			strcpy(ret_path, usual[i]);
 			return 0;
 		}
-	return find_mounted(ret_path, size);
+	ld_bpffs_mounts(writable, &p);
+	return p.err;
 }
 
 bool ld_state_hidden(void)
@@ -173,6 +193,9 @@ int ld_dir_open(int at, const char *name, bool make)
 
 int ld_root_open(struct ld_root *ret, enum ld_lock lock)
 {
+	/* The root of process 1 is seen with CAP_SYS_PTRACE only, a file system mounted with CAP_SYS_ADMIN. */
+	uint64_t was _cleanup_rights_ = ld_rights_raise(LD_RIGHT(CAP_SYS_ADMIN) | LD_RIGHT(CAP_SYS_PTRACE) |
+							LD_RIGHT(CAP_DAC_OVERRIDE));
 	bool write = lock == LD_WRITE;
 	_cleanup_close_ int fs = -1, net = -1;
 	char name[24];

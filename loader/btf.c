@@ -81,7 +81,6 @@ static int add_lines(struct btf *b, const struct be_prog *p, struct ld_lines *re
 int ld_lines_make(const struct be_prog *p, struct ld_lines *ret)
 {
 	struct btf *b __attribute__((cleanup(btf_freep))) = btf__new_empty();
-	LIBBPF_OPTS(bpf_btf_load_opts, opts);
 	char name[16];
 	const void *raw;
 	uint32_t size;
@@ -99,9 +98,9 @@ int ld_lines_make(const struct be_prog *p, struct ld_lines *ret)
 	err = add_lines(b, p, ret);
 	raw = err ? NULL : btf__raw_data(b, &size);
 	if (raw)
-		ret->btf_fd = bpf_btf_load(raw, size, &opts);
+		ret->btf_fd = ld_sys_btf(raw, size);
 	if (!raw || ret->btf_fd < 0) {
-		err = err ? err : -errno;
+		err = err ? err : raw ? ret->btf_fd : -ENOMEM;
 		ld_lines_free(ret);
 	}
 	return err;

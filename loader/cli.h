@@ -84,6 +84,11 @@ int plan_env(struct cli *c, bool live, const char *dev, struct imr_env *ret);
 int plan_make(struct cli *c, struct plan *ret);
 /* Does the unit's program have the rule, or live: does it drop by it? */
 bool plan_has(const struct plan_dev *d, const struct imr_at *at);
+
+/* levels.c: the abilities of a named level; what probe found, against each level. */
+bool level_caps(const char *name, struct caps *ret);
+void level_print(struct strbuf *out, const struct ld_probe *p);
+
 /* meta.c: what apply stores with an attachment and list, apply and watch read back. */
 struct meta {
 	bool live;

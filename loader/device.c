@@ -212,6 +212,7 @@ static uint32_t our_tcx(const struct ld_link *dev)
  * listed in a user namespace. */
 static uint32_t tcx_programs(uint32_t ifindex, uint32_t ids[16])
 {
+	uint64_t was _cleanup_rights_ = ld_rights_raise(LD_RIGHT(CAP_NET_ADMIN));
 	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = 16);
 
 	if (bpf_prog_query_opts(ifindex, UAPI_BPF_TCX_INGRESS, &opts) < 0 && errno != ENOSPC)

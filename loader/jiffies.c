@@ -27,11 +27,12 @@ int ld_jiffies_open(struct diags *ds, struct ld_jiffies *ret)
 	ret->map_fd = ld_map_create(&map);
 	if (ret->map_fd >= 0) {
 		insn[1].imm = ret->map_fd;
-		ret->prog_fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "jiffies", "GPL", insn, sizeof(insn) / sizeof(*insn), NULL);
+		ret->prog_fd = ld_sys_prog(BPF_PROG_TYPE_XDP, "jiffies", insn, sizeof(insn) / sizeof(*insn), NULL);
 	}
 	if (ret->prog_fd >= 0)
 		return 0;
-	diag_add(ds, DIAG_ERROR, NULL, "the kernel's clock for gates cannot be read: %s", strerror(errno));
+	diag_add(ds, DIAG_ERROR, NULL, "the kernel's clock for gates cannot be read: %s",
+		 strerror(ret->map_fd < 0 ? -ret->map_fd : -ret->prog_fd));
 	ld_jiffies_close(ret);
 	return -EPERM;
 }

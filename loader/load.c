@@ -127,7 +127,6 @@ static int load_insns(const struct be_prog *p, const struct bpf_insn *insn, cons
 		.log_level = log ? UAPI_BPF_LOG_LEVEL1 : 0,
 		.log_buf = log,
 		.log_size = log_size);
-	int fd;
 
 	if (x->kfuncs.fd[1] >= 0)
 		opts.fd_array = x->kfuncs.fd;
@@ -140,8 +139,7 @@ static int load_insns(const struct be_prog *p, const struct bpf_insn *insn, cons
 		opts.line_info_cnt = lines->n;
 		opts.line_info_rec_size = sizeof(*lines->line);
 	}
-	fd = bpf_prog_load(p->type, p->name, "GPL", insn, p->n, &opts);
-	return fd < 0 ? -errno : fd;
+	return ld_sys_prog(p->type, p->name, insn, p->n, &opts);
 }
 
 /* Lines of the verifier's log that are about its work, not about the program. */

@@ -29,18 +29,39 @@ int ld_prog_id(int fd, uint32_t *ret_id, char *ret_name);
 int ld_cpus(void);	/* possible CPUs, or -errno */
 
 /* caps.c: what the running kernel and the caller allow, by trying each with the smallest program, once. */
+struct ld_missing {		/* what would give an ability */
+	uint64_t caps;		/* capabilities of the initial user namespace; CAP_BPF or, with sysctl, the sysctl */
+	bool sysctl;		/* kernel.unprivileged_bpf_disabled = 0 */
+	bool token, netns;	/* a delegation to this user namespace; a network namespace of its own */
+	bool kernel;		/* another kernel */
+};
+void ld_missing_print(struct strbuf *out, const struct ld_missing *m);
 struct ld_probe {		/* why a cap is missing, beside struct caps */
 	struct caps caps;
-	struct { const char *key; int err; const char *how; } row[64];
+	struct {
+		const char *key;
+		int err;		/* of trying */
+		const char *how;	/* what was tried */
+		struct ld_missing missing;
+	} row[64];
 	uint32_t n;
 	bool init_userns, owns_netns;
+	bool token;			/* a BPF token could be had, from the delegated file system at token_path */
+	char token_path[192];		/* "" where there is none */
 	int unprivileged_bpf_disabled;	/* -1: no such sysctl */
-	uint64_t effective;		/* capability bits, libcap's numbers */
+	uint64_t effective;		/* capability bits, libcap's numbers: in effect, or raised where they are needed */
 };
 void ld_probe(struct ld_probe *ret);
 /* profile.c: the semantics profile of the running kernel, found with packets in a scratch namespace; where the caller
  * may not make one, the values of a current kernel and -EPERM. */
 int ld_profile(struct imr_profile *ret);
+
+/* rights.c: capabilities are in effect only while a call needs them. Shed: none is in effect any more. Renounced: none
+ * will be again. */
+int ld_rights_shed(void);
+int ld_rights_renounce(void);
+uint64_t ld_rights_raise(uint64_t want);
+void ld_rights_lower(uint64_t *was);
 
 /* load.c: maps made and filled, program verified. On a refusal by the verifier, the diagnostic names the rule. */
 struct ld_prog {

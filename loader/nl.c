@@ -9,6 +9,8 @@
 /* Strict checking makes the kernel filter dumps, so that a table of a million routes is not sent for the local one. */
 int ld_nl_open(struct ld_nl *nl, int bus)
 {
+	/* The kernel asks both who opened the socket and who sends. */
+	uint64_t was _cleanup_rights_ = ld_rights_raise(LD_RIGHT(CAP_NET_ADMIN));
 	int on = 1;
 
 	*nl = (struct ld_nl){ .sock = mnl_socket_open2(bus, SOCK_CLOEXEC), .seq = (uint32_t)time(NULL) };
@@ -33,6 +35,7 @@ void ld_nl_close(struct ld_nl *nl)
 
 int ld_nl_ask(struct ld_nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
 {
+	uint64_t was _cleanup_rights_ = ld_rights_raise(LD_RIGHT(CAP_NET_ADMIN));
 	char buf[65536] __attribute__((aligned(8)));
 	unsigned int port = mnl_socket_get_portid(nl->sock);
 	bool more = nlh->nlmsg_flags & (NLM_F_DUMP | NLM_F_ACK);

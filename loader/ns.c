@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -47,15 +46,7 @@ bool ld_netns_ours(void)
 
 bool ld_effective(unsigned int cap)
 {
-	cap_flag_value_t v = CAP_CLEAR;
-	cap_t c = cap_get_proc();
-
-	if (!c)
-		return false;
-	if (cap_get_flag(c, cap, CAP_EFFECTIVE, &v) < 0)
-		v = CAP_CLEAR;
-	cap_free(c);
-	return v == CAP_SET;
+	return ld_rights(false) >> cap & 1;
 }
 
 static int write_file(const char *path, const char *text)
@@ -107,6 +98,7 @@ static void __attribute__((noreturn)) child(int (*fn)(void *, void *), void *arg
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!answer || getppid() != parent)
 		_exit(1);
+	ld_rights_raise(~0ULL);
 	err = enter();
 	if (!err)
 		err = fn(arg, answer + sizeof(int));

@@ -10,39 +10,6 @@
 
 #include "cli.h"
 
-/* Named levels of rights, for --caps: what such a caller may do on a current kernel. */
-static const struct level {
-	const char *name;
-	const char *lacks;	/* keys of caps.def, space-separated; "*" all */
-} levels[] = {
-	{ "root", "" },
-	{ "net", "verifier.var_offset" },
-	{ "unpriv", "*" },
-	{ "classic", "*" },
-};
-
-static bool word_in(const char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *p = strstr(list, word); p; p = strstr(p + 1, word))
-		if ((p == list || p[-1] == ' ') && (!p[n] || p[n] == ' '))
-			return true;
-	return false;
-}
-
-static bool caps_named(const char *name, struct caps *ret)
-{
-	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
-		if (strcmp(levels[i].name, name))
-			continue;
-		for (const struct be_cap_info *k = be_caps_info; k->key; k++)
-			be_caps_set(ret, k->key, strcmp(levels[i].lacks, "*") && !word_in(levels[i].lacks, k->key));
-		return true;
-	}
-	return false;
-}
-
 /* The "caps" object of `probe -j`: every key of caps.def must be there, true or false. */
 static bool caps_parse(struct cli *c, const char *path, struct caps *ret)
 {
@@ -71,7 +38,7 @@ int plan_caps(struct cli *c, struct caps *ret)
 {
 	*ret = (struct caps){ 0 };
 	if (c->caps)
-		return caps_named(c->caps, ret) || caps_parse(c, c->caps, ret) ? 0 : EXIT_INPUT;
+		return level_caps(c->caps, ret) || caps_parse(c, c->caps, ret) ? 0 : EXIT_INPUT;
 	if (!c->probed) {
 		struct ld_probe *p = arena_alloc(c->arena, sizeof(*p));
 

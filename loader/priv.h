@@ -5,6 +5,7 @@
 
 #include <net/if.h>
 #include <stdio.h>
+#include <sys/capability.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -23,6 +24,35 @@ bool ld_effective(unsigned int cap);
 /* Runs fn in a child process with an empty network namespace of its own (and a user namespace where that is needed for
  * it). fn returns 0 or -errno and fills ret. The child and all of its children are dead when this returns. */
 int ld_scratch(int (*fn)(void *arg, void *ret), void *arg, void *ret, size_t ret_len, int timeout_ms);
+
+/* rights.c: LD_RIGHT bits by libcap's numbers. Raised are those of `want` that are permitted; the answer is what was in
+ * effect before, for ld_rights_lower. */
+#define LD_RIGHT(cap) (1ULL << (cap))
+#define LD_RIGHTS_BPF (LD_RIGHT(CAP_BPF) | LD_RIGHT(CAP_NET_ADMIN) | LD_RIGHT(CAP_PERFMON) | LD_RIGHT(CAP_SYS_ADMIN))
+uint64_t ld_rights(bool permitted);
+#define _cleanup_rights_ __attribute__((cleanup(ld_rights_lower)))
+
+/* sys.c: bpf(2) where it makes something: by the caller's token where there is one. A descriptor or -errno. */
+struct bpf_prog_load_opts;
+int ld_sys_prog(uint32_t type, const char *name, const struct bpf_insn *insn, uint32_t n,
+		const struct bpf_prog_load_opts *opts);
+int ld_sys_map(uint32_t type, const char *name, uint32_t key_size, uint32_t value_size, uint32_t max_entries,
+	       uint32_t flags);
+int ld_sys_btf(const void *data, uint32_t size);
+
+/* caps_try.c, caps_net.c: attempts, each 0 or -errno. Those of caps_net.c are made together, in one scratch namespace. */
+int ld_try_prog(uint32_t type, uint32_t attach_type);	/* the smallest program of a type: a descriptor */
+enum ld_try { TRY_XDP_LINK, TRY_TCX_LINK, TRY_NF_LINK, TRY_CLS_BPF, TRY_XT_CODE, TRY_XT_PROG, TRY_N };
+void ld_try_net(int ret_err[TRY_N]);
+#define LD_TRY(id) int ld_try_##id(void);
+LD_TRY(var_offset) LD_TRY(loops) LD_TRY(calls) LD_TRY(big) LD_TRY(btf) LD_TRY(btf_read) LD_TRY(dynptr) LD_TRY(ct_lookup)
+LD_TRY(net_admin) LD_TRY(bpffs)
+#undef LD_TRY
+
+/* token.c: the descriptor of the process's BPF token, found once; -1: there is none. */
+int ld_token(void);
+/* A new one, and the mount point of its file system. */
+int ld_token_open(char *ret_path, size_t size);
 
 /* nl.c: requests to the kernel over netlink. */
 struct ld_nl {
@@ -101,6 +131,8 @@ void ld_root_close(struct ld_root *r);
 /* -ENOENT: there is none; -EACCES: none that the caller may write in. */
 int ld_bpffs_find(char *ret_path, size_t size);
 const char *ld_root_hint(int err);	/* of ld_root_open */
+/* Each BPF file system among the caller's mounts, with its own options, until one is taken. */
+bool ld_bpffs_mounts(bool (*take)(const char *mount, const char *options, void *arg), void *arg);
 /* A directory that belongs to the caller alone, made if asked; a descriptor, or -EPERM where others could write in it. */
 int ld_dir_open(int at, const char *name, bool make);
 /* "…/xdp-eth0:5" for the id "xdp-eth0.5": the file system takes no dots. */

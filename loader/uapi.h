@@ -20,6 +20,12 @@
 #define UAPI_BPF_F_BEFORE		(1U << 3)
 #define UAPI_BPF_F_AFTER		(1U << 4)
 #define UAPI_CGROUP2_MAGIC		0x63677270U	/* statfs of cgroup v2 */
+#define UAPI_BPF_TOKEN_CREATE	36		/* enum bpf_cmd, Linux 6.9 */
+#define UAPI_BPF_F_TOKEN_FD	(1U << 16)	/* in the flags of PROG_LOAD, MAP_CREATE, BTF_LOAD */
+#define UAPI_BPF_PROG_TOKEN_AT	144		/* offsets of the token's descriptor in union bpf_attr */
+#define UAPI_BPF_MAP_TOKEN_AT	76
+#define UAPI_BPF_BTF_FLAGS_AT	32
+#define UAPI_BPF_BTF_TOKEN_AT	36
 #define UAPI_BPF_LOG_LEVEL1	1		/* verifier log of the failing path */
 #define UAPI_LINE_NUM(line)	((line) << 10)	/* bpf_line_info.line_col: columns have 10 bits */
 

@@ -15,14 +15,13 @@ static bool bit(const struct imr_profile *p, size_t i)
 	return *(const bool *)((const char *)p + profile_bits[i].off);
 }
 
-static void row(struct strbuf *out, const struct ld_probe *p, const struct be_cap_info *k)
+static void row(struct strbuf *out, const struct ld_probe *p, uint32_t i, const char *what)
 {
-	bool have = be_caps_get(&p->caps, k->key);
-
-	strbuf_add(out, "  %-20s %-4s %s", k->key, have ? "yes" : "no", k->what);
-	for (uint32_t i = 0; i < p->n; i++)
-		if (!strcmp(p->row[i].key, k->key) && p->row[i].how)
-			strbuf_add(out, " (%s%s%s)", p->row[i].how, have ? "" : ": ", have ? "" : strerror(-p->row[i].err));
+	strbuf_add(out, "  %-20s %-4s %s\n", p->row[i].key, p->row[i].err ? "no" : "yes", what);
+	if (!p->row[i].err)
+		return;
+	strbuf_add(out, "  %25s tried %s: %s; missing ", "", p->row[i].how, strerror(-p->row[i].err));
+	ld_missing_print(out, &p->row[i].missing);
 	strbuf_add(out, "\n");
 }
 
@@ -39,11 +38,15 @@ static void text(struct cli *c, struct strbuf *out, const struct ld_probe *p, co
 			   key ? "" : "");
 	}
 	strbuf_add(out, "auto would take: %s\n", best ? best : "nothing; the rules stay with the kernel");
+	strbuf_add(out, "rungs (--caps takes their names):\n");
+	level_print(out, p);
 	strbuf_add(out, "abilities:\n");
-	for (const struct be_cap_info *k = be_caps_info; k->key; k++)
-		row(out, p, k);
+	for (uint32_t i = 0; i < p->n; i++)	/* ORDER caps.def */
+		row(out, p, i, be_caps_info[i].what);
 	strbuf_add(out, "  user namespace       %s\n", p->init_userns ? "the initial one" : "a child");
 	strbuf_add(out, "  network namespace    %s\n", p->owns_netns ? "ours" : "owned by an ancestor");
+	strbuf_add(out, "  BPF token            %s%s\n", p->token ? "by the file system at " : p->init_userns ?
+		   "none, and none is needed here" : "none: nothing is delegated to this user namespace", p->token_path);
 	strbuf_add(out, "  kernel.unprivileged_bpf_disabled %d\n", p->unprivileged_bpf_disabled);
 	strbuf_add(out, "kernel semantics:\n");
 	for (size_t i = 0; i < N_BITS; i++)
@@ -65,8 +68,16 @@ static void json(struct cli *c, struct strbuf *out, const struct ld_probe *p, co
 			strbuf_add(out, ",\"missing\":\"%s\"", key);
 		strbuf_add(out, "}");
 	}
-	strbuf_add(out, "},\"init_userns\":%s,\"owns_netns\":%s,\"unprivileged_bpf_disabled\":%d,\"profile\":{",
-		   p->init_userns ? "true" : "false", p->owns_netns ? "true" : "false", p->unprivileged_bpf_disabled);
+	strbuf_add(out, "},\"missing\":{");
+	for (uint32_t i = 0, n = 0; i < p->n; i++)
+		if (p->row[i].err) {
+			strbuf_add(out, "%s\"%s\":\"", n++ ? "," : "", p->row[i].key);
+			ld_missing_print(out, &p->row[i].missing);
+			strbuf_add(out, "\"");
+		}
+	strbuf_add(out, "},\"init_userns\":%s,\"owns_netns\":%s,\"token\":%s,\"unprivileged_bpf_disabled\":%d,\"profile\":{",
+		   p->init_userns ? "true" : "false", p->owns_netns ? "true" : "false", p->token ? "true" : "false",
+		   p->unprivileged_bpf_disabled);
 	for (size_t i = 0; i < N_BITS; i++)
 		strbuf_add(out, "%s\"%s\":%s", i ? "," : "", profile_bits[i].name, bit(prof, i) ? "true" : "false");
 	strbuf_add(out, "}}\n");
