@@ -116,7 +116,9 @@ static bool refused(const struct attempt *a, int err)
 
 static struct ld_missing missing(const struct ld_probe *p, const struct attempt *a, int err)
 {
-	uint64_t have = p->effective & LD_RIGHT(CAP_SYS_ADMIN) ? ~0ULL : p->effective;
+	/* CAP_SYS_ADMIN stands for the others in bpf(2), not in netlink. */
+	uint64_t have = p->effective | (p->effective & LD_RIGHT(CAP_SYS_ADMIN) ?
+					BPF | PERFMON | (a->needs & BPF ? NETADM : 0) : 0);
 	struct ld_missing m = { .sysctl = a->unpriv && p->unprivileged_bpf_disabled > 0 };
 
 	if (!refused(a, err))

@@ -32,6 +32,8 @@ struct cli {
 	const char *file[CLI_MAX], *dev[CLI_MAX], *packet[CLI_MAX];
 	unsigned int n_file, n_dev, n_packet;
 	const char *target, *cgroup, *access, *caps, *engine, *from, *pcap, *pass;
+	const char *netns;		/* the network namespace to work in: a file, or that of process pid */
+	int pid;
 	enum cli_dump dump;
 	struct caps own_caps;		/* what trying showed, once probed: plan_caps */
 	bool probed;
@@ -120,6 +122,7 @@ int verb_dump(struct cli *c);
 int verb_probe(struct cli *c);
 int verb_detach(struct cli *c);
 int verb_watch(struct cli *c);
+int verb_delegate(struct cli *c);
 /* What a watcher has attached so far; zeroed before the first time. */
 struct applied {
 	const struct ld_claim *claim;	/* NULL: applied once, by nobody who would do it again */

@@ -6,6 +6,8 @@
 #ifndef FWJIT_LOADER_H
 #define FWJIT_LOADER_H
 
+#include <sys/types.h>
+
 #include "backend.h"
 
 /* cleanup.h-style attributes */
@@ -55,6 +57,10 @@ void ld_probe(struct ld_probe *ret);
 /* profile.c: the semantics profile of the running kernel, found with packets in a scratch namespace; where the caller
  * may not make one, the values of a current kernel and -EPERM. */
 int ld_profile(struct imr_profile *ret);
+
+/* delegate.c: a BPF file system with delegations for the user namespace of a process, mounted where it finds it. -EEXIST:
+ * there was one. The path is as the process sees it. */
+int ld_delegate(struct diags *ds, pid_t pid, char *ret_path, size_t size);
 
 /* rights.c: capabilities are in effect only while a call needs them. Shed: none is in effect any more. Renounced: none
  * will be again. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* fwjit: reads the firewall that is there, compiles it, attaches it where the caller may. Options and the verb table. */
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,11 +20,13 @@ static const struct verb {
 	{ "probe",  verb_probe,  "[-j]", "every target: possible here or not, and why" },
 	{ "watch",  verb_watch,  "[--dev IF]…", "follow the live rules and keep the programs in step" },
 	{ "detach", verb_detach, "[--all | ID]", "remove what fwjit attached" },
+	{ "delegate", verb_delegate, "--pid PID", "give the user namespace of a process the BPF rights that apply needs there" },
 	{ NULL, NULL, NULL, NULL },
 };
 
 enum { OPT_TARGET = 256, OPT_DEV, OPT_PACKET, OPT_PCAP, OPT_ENGINE, OPT_FROM, OPT_CAPS, OPT_IMR, OPT_ASM, OPT_NETLINK,
-       OPT_SLICE, OPT_ACCESS, OPT_ON_FAILURE, OPT_SNAPSHOT, OPT_ALL, OPT_FOREGROUND, OPT_HELP, OPT_VERSION };
+       OPT_SLICE, OPT_ACCESS, OPT_ON_FAILURE, OPT_SNAPSHOT, OPT_ALL, OPT_FOREGROUND, OPT_NETNS, OPT_PID, OPT_HELP,
+       OPT_VERSION };
 
 static const struct option options[] = {
 	{ "file", required_argument, NULL, 'f' },
@@ -49,6 +52,8 @@ static const struct option options[] = {
 	{ "snapshot", no_argument, NULL, OPT_SNAPSHOT },
 	{ "all", no_argument, NULL, OPT_ALL },
 	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
+	{ "netns", required_argument, NULL, OPT_NETNS },
+	{ "pid", required_argument, NULL, OPT_PID },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -58,7 +63,7 @@ static int usage(FILE *to)
 {
 	fprintf(to, "usage: fwjit VERB [OPTION]…\n\n");
 	for (const struct verb *v = verbs; v->name; v++)
-		fprintf(to, "  %-7s %s\n          %s\n", v->name, v->what, v->args);
+		fprintf(to, "  %-8s %s\n           %s\n", v->name, v->what, v->args);
 	fprintf(to, "\nWithout -f the live rules of this network namespace are read. README.md and docs/ have the rest.\n");
 	return to == stdout ? EXIT_DONE : EXIT_USAGE;
 }
@@ -94,6 +99,17 @@ static bool take_dump(struct cli *c, enum cli_dump what)
 	return c->dump == what;
 }
 
+static bool take_pid(struct cli *c, const char *arg)
+{
+	char *end;
+	long n = strtol(arg, &end, 10);
+
+	c->pid = n > 0 && n <= INT_MAX && !*end ? (int)n : 0;
+	if (!c->pid)
+		fprintf(stderr, "fwjit: --pid \"%s\": not a process number\n", arg);
+	return c->pid;
+}
+
 /* One option into c. False: said why. */
 static bool take(struct cli *c, int opt, const char *arg)
 {
@@ -125,6 +141,8 @@ static bool take(struct cli *c, int opt, const char *arg)
 	case OPT_SNAPSHOT: c->snapshot = true; return true;
 	case OPT_ALL: c->all = true; return true;
 	case OPT_FOREGROUND: c->foreground = true; return true;
+	case OPT_NETNS: c->netns = arg; return true;
+	case OPT_PID: return take_pid(c, arg);
 	default: return false;
 	}
 }
