@@ -38,6 +38,7 @@ struct cli {
 	struct caps own_caps;		/* what trying showed, once probed: plan_caps */
 	bool probed;
 	const struct applied *but;	/* not the devices that have left it; NULL: all */
+	bool asks_no_more;		/* once the input is read, nothing is asked of the kernel: no rights are kept */
 	bool json, handles, stateless, terse, numeric, check_only, all, slice, snapshot, generic, foreground, fail_open;
 };
 

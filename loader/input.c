@@ -7,16 +7,29 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 
 #include "cli.h"
 
 #define SLURP_MAX (1UL << 30)
 #define IMR_MAGIC "imr 1"
 
+/* Root may read every file: that right alone, and for the opening alone. */
+static FILE *open_to_read(const char *path)
+{
+	uint64_t was = ld_rights_raise(1ULL << CAP_DAC_READ_SEARCH);
+	FILE *f = strcmp(path, "-") ? fopen(path, "re") : stdin;
+	int err = errno;
+
+	ld_rights_lower(&was);
+	errno = err;
+	return f;
+}
+
 int cli_slurp(struct cli *c, const char *path, char **ret, size_t *ret_len)
 {
-	FILE *f = strcmp(path, "-") ? fopen(path, "re") : stdin;
 	size_t cap = 1 << 16, len = 0, n;
+	FILE *f = open_to_read(path);
 	char *buf;
 
 	if (!f) {
@@ -103,6 +116,26 @@ static int live_exit(int err)
 	return err == -EPERM || err == -EACCES ? EXIT_RIGHTS : err ? EXIT_INPUT : 0;
 }
 
+/* The kernel gives rules to CAP_NET_ADMIN only, the blobs of iptables to CAP_NET_RAW too. */
+static int live_get(struct cli *c, struct fe_capture *ret)
+{
+	uint64_t was = ld_rights_raise(1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_RAW);
+	int r = fe_live_get(c->arena, c->diags, ret);
+
+	ld_rights_lower(&was);
+	return live_exit(r);
+}
+
+/* The sandbox is made with the caller's rights, and keeps of them what its tools need. */
+static int text_get(struct cli *c, const struct fe_text *t, struct fe_capture *ret)
+{
+	uint64_t was = ld_rights_raise(~0ULL);
+	int r = fe_text_get_all(c->arena, c->diags, t, c->n_file, ret);
+
+	ld_rights_lower(&was);
+	return r ? EXIT_INPUT : 0;
+}
+
 int cli_capture(struct cli *c, struct fe_capture *ret, const char **ret_imr, size_t *ret_len)
 {
 	struct fe_text t[CLI_MAX] = { 0 };
@@ -110,7 +143,7 @@ int cli_capture(struct cli *c, struct fe_capture *ret, const char **ret_imr, siz
 	*ret = (struct fe_capture){ 0 };
 	*ret_imr = NULL;
 	if (!c->n_file)
-		return live_exit(fe_live_get(c->arena, c->diags, ret));
+		return live_get(c, ret);
 	for (unsigned int i = 0; i < c->n_file; i++) {
 		char *text;
 
@@ -129,7 +162,7 @@ int cli_capture(struct cli *c, struct fe_capture *ret, const char **ret_imr, siz
 	}
 	if (begins(t[0].text, t[0].len, FE_CAPTURE_MAGIC))
 		return fe_capture_decode(c->arena, c->diags, t[0].text, t[0].len, ret) ? 0 : EXIT_INPUT;
-	return fe_text_get_all(c->arena, c->diags, t, c->n_file, ret) ? EXIT_INPUT : 0;
+	return text_get(c, t, ret);
 }
 
 /* The capture or text was read before without an error, so what it says again goes to a list that nobody prints. */
@@ -168,6 +201,8 @@ int cli_read(struct cli *c, struct cli_input *ret)
 	r = cli_capture(c, &ret->capture, &text, &len);
 	if (r)
 		return r;
+	if (c->asks_no_more)
+		ld_rights_renounce();
 	ret->source = text ? imr_parse(c->arena, c->diags, text, len) :
 			     fe_read(c->arena, c->diags, &ret->profile, &ret->capture);
 	if (!ret->source || diags_have(c->diags, DIAG_ERROR))

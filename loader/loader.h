@@ -62,6 +62,10 @@ int ld_profile(struct imr_profile *ret);
  * there was one. The path is as the process sees it. */
 int ld_delegate(struct diags *ds, pid_t pid, char *ret_path, size_t size);
 
+/* broker.c: goes into another network namespace, named by a file or a process; everything else of the caller, his BPF
+ * file system too, stays outside. -EPERM where he is not root of the initial user namespace. */
+int ld_broker_enter(struct diags *ds, const char *path, pid_t pid);
+
 /* rights.c: capabilities are in effect only while a call needs them. Shed: none is in effect any more. Renounced: none
  * will be again. */
 int ld_rights_shed(void);

@@ -178,7 +178,13 @@ static int run(const struct verb *v, struct cli *c, int argc, char **argv)
 	}
 	if (optind < argc && (v->run == verb_list || v->run == verb_detach))
 		c->object = argv[optind++];
-	return optind < argc ? too_many(v, argv[optind]) : v->run(c);
+	if (optind < argc)
+		return too_many(v, argv[optind]);
+	if (v->run != verb_delegate && (c->netns || c->pid) && ld_broker_enter(c->diags, c->netns, c->pid)) {
+		cli_diags(c, DIAG_ERROR);
+		return EXIT_INPUT;
+	}
+	return v->run(c);
 }
 
 int main(int argc, char **argv)
@@ -201,6 +207,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "fwjit: \"%s\" is no verb\n", argv[1]);
 		return usage(stderr);
 	}
+	ld_rights_shed();
 	c.arena = ds.arena = arena_new();
 	c.diags = &ds;
 	c.verb = v->name;

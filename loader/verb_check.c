@@ -212,6 +212,7 @@ int verb_check(struct cli *c)
 	const char *what;
 	int r, said;
 
+	c->asks_no_more = c->caps && c->n_file && !c->slice;	/* for another machine: it is not loaded here */
 	/* Compiling needs no rights: where the caller lacks them the verdict is what root could do. */
 	if (!c->caps && !plan_caps(c, &real) && be_target_missing(&be_targets[0], &real, &what))
 		c->caps = "root";

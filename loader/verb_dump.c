@@ -77,6 +77,7 @@ int verb_dump(struct cli *c)
 {
 	int r, said;
 
+	c->asks_no_more = c->n_file && !c->slice;
 	if (c->dump == DUMP_NETLINK)
 		r = dump_netlink(c);
 	else if (c->dump == DUMP_ASM)

@@ -205,7 +205,8 @@ static int prepare(struct session *s)
 	struct cli *c = s->c;
 	int r;
 
-	if (!c->engine || !strcmp(c->engine, "interp"))
+	c->asks_no_more = !c->engine || !strcmp(c->engine, "interp");
+	if (c->asks_no_more)
 		return cli_read(c, &s->in);
 	if (!c->target)
 		c->target = c->engine;

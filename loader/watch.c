@@ -23,6 +23,7 @@ static const int rules_groups[] = { NFNLGRP_NFTABLES };
 
 static int listen_to(int bus, const int *group, size_t n)
 {
+	uint64_t was _cleanup_rights_ = ld_rights_raise(LD_RIGHT(CAP_NET_ADMIN));
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, bus);
 	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
 	int err = fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0 ? -errno : 0;
