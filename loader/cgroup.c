@@ -68,6 +68,8 @@ static int look(struct ld_job *j)
 
 static int create(struct ld_job *j)
 {
+	/* The one kind of link that takes a right, and not the program alone. */
+	uint64_t was _cleanup_rights_ = ld_rights_raise(LD_RIGHT(CAP_NET_ADMIN));
 	_cleanup_close_ int fd = bpf_link_create(j->what->prog->fd, j->fd, attach_type(&j->st.where), NULL);
 
 	return fd < 0 ? -errno : ld_job_pin_link(j, fd);

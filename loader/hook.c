@@ -94,6 +94,7 @@ int ld_restore_link(struct ld_job *j)
 /* Only who may ask is told: in a user namespace nobody is. */
 void ld_name_others(struct ld_job *j, int target, uint32_t attach_type)
 {
+	uint64_t was _cleanup_rights_ = ld_rights_raise(LD_RIGHT(CAP_NET_ADMIN) | LD_RIGHT(CAP_SYS_ADMIN));
 	uint32_t ids[32];
 
 	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = 32);

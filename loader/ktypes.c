@@ -21,6 +21,7 @@ static void btf_freep(struct btf **b)
 /* A descriptor of the kernel's or a module's types by the module's name. */
 static int btf_fd(const char *module)
 {
+	uint64_t was _cleanup_rights_ = ld_rights_raise(LD_RIGHT(CAP_SYS_ADMIN));
 	uint32_t id = 0;
 
 	while (!bpf_btf_get_next_id(id, &id)) {

@@ -21,6 +21,7 @@ static int id(const struct ld_where *w, char *ret, size_t size)
 /* Named where the caller may ask for it. */
 static int refuse_foreign(struct ld_job *j)
 {
+	uint64_t was _cleanup_rights_ = ld_rights_raise(LD_RIGHT(CAP_SYS_ADMIN));
 	char name[BPF_OBJ_NAME_LEN + 1] = "";
 	_cleanup_close_ int fd = j->link.xdp_id ? bpf_prog_get_fd_by_id(j->link.xdp_id) : -1;
 	uint32_t id;
