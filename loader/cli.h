@@ -33,7 +33,8 @@ struct cli {
 	unsigned int n_file, n_dev, n_packet;
 	const char *target, *cgroup, *access, *caps, *engine, *from, *pcap, *pass;
 	const char *netns;		/* the network namespace to work in: a file, or that of process pid */
-	int pid;
+	int pid, outside;		/* outside: the network namespace that was left for it */
+	bool peer;			/* attach at the other end of the wire, outside */
 	enum cli_dump dump;
 	struct caps own_caps;		/* what trying showed, once probed: plan_caps */
 	bool probed;
@@ -91,6 +92,10 @@ bool plan_has(const struct plan_dev *d, const struct imr_at *at);
 /* levels.c: the abilities of a named level; what probe found, against each level. */
 bool level_caps(const char *name, struct caps *ret);
 void level_print(struct strbuf *out, const struct ld_probe *p);
+
+/* peer.c: the units moved to the other ends of their devices, outside; what a broker's unit cannot hold. */
+int peer_units(struct cli *c, struct plan *p);
+const char *peer_evades(const struct ld_where *w);
 
 /* meta.c: what apply stores with an attachment and list, apply and watch read back. */
 struct meta {

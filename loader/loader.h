@@ -63,8 +63,12 @@ int ld_profile(struct imr_profile *ret);
 int ld_delegate(struct diags *ds, pid_t pid, char *ret_path, size_t size);
 
 /* broker.c: goes into another network namespace, named by a file or a process; everything else of the caller, his BPF
- * file system too, stays outside. -EPERM where he is not root of the initial user namespace. */
+ * file system too, stays outside. The descriptor of the one that was left, or -errno: -EPERM where the caller is not root
+ * of the initial user namespace. */
 int ld_broker_enter(struct diags *ds, const char *path, pid_t pid);
+int ld_broker_leave(struct diags *ds, int outside);
+/* The device of the namespace outside that is the other end of a veth device here. */
+int ld_broker_peer(struct diags *ds, int outside, const char *dev, char ret_peer[16]);
 
 /* rights.c: capabilities are in effect only while a call needs them. Shed: none is in effect any more. Renounced: none
  * will be again. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* fwjit: reads the firewall that is there, compiles it, attaches it where the caller may. Options and the verb table. */
+#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static const struct verb {
 };
 
 enum { OPT_TARGET = 256, OPT_DEV, OPT_PACKET, OPT_PCAP, OPT_ENGINE, OPT_FROM, OPT_CAPS, OPT_IMR, OPT_ASM, OPT_NETLINK,
-       OPT_SLICE, OPT_ACCESS, OPT_ON_FAILURE, OPT_SNAPSHOT, OPT_ALL, OPT_FOREGROUND, OPT_NETNS, OPT_PID, OPT_HELP,
+       OPT_SLICE, OPT_ACCESS, OPT_ON_FAILURE, OPT_SNAPSHOT, OPT_ALL, OPT_FOREGROUND, OPT_NETNS, OPT_PID, OPT_PEER, OPT_HELP,
        OPT_VERSION };
 
 static const struct option options[] = {
@@ -54,6 +55,7 @@ static const struct option options[] = {
 	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
 	{ "netns", required_argument, NULL, OPT_NETNS },
 	{ "pid", required_argument, NULL, OPT_PID },
+	{ "peer", no_argument, NULL, OPT_PEER },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -64,7 +66,9 @@ static int usage(FILE *to)
 	fprintf(to, "usage: fwjit VERB [OPTION]…\n\n");
 	for (const struct verb *v = verbs; v->name; v++)
 		fprintf(to, "  %-8s %s\n           %s\n", v->name, v->what, v->args);
-	fprintf(to, "\nWithout -f the live rules of this network namespace are read. README.md and docs/ have the rest.\n");
+	fprintf(to, "\nWith --netns FILE|NAME or --pid PID a verb works in that network namespace; apply --peer attaches at the other end\n"
+		"of its veth devices.\n");
+	fprintf(to, "Without -f the live rules of this network namespace are read. README.md and docs/ have the rest.\n");
 	return to == stdout ? EXIT_DONE : EXIT_USAGE;
 }
 
@@ -142,6 +146,7 @@ static bool take(struct cli *c, int opt, const char *arg)
 	case OPT_ALL: c->all = true; return true;
 	case OPT_FOREGROUND: c->foreground = true; return true;
 	case OPT_NETNS: c->netns = arg; return true;
+	case OPT_PEER: c->peer = true; return true;
 	case OPT_PID: return take_pid(c, arg);
 	default: return false;
 	}
@@ -166,6 +171,16 @@ static int too_many(const struct verb *v, const char *word)
 	return EXIT_USAGE;
 }
 
+/* In the network namespace of others. */
+static int run_inside(const struct verb *v, struct cli *c)
+{
+	c->outside = ld_broker_enter(c->diags, c->netns, c->pid);
+	if (c->outside >= 0)
+		return v->run(c);
+	cli_diags(c, DIAG_ERROR);
+	return c->outside == -EPERM ? EXIT_RIGHTS : EXIT_INPUT;
+}
+
 static int run(const struct verb *v, struct cli *c, int argc, char **argv)
 {
 	int opt;
@@ -180,11 +195,11 @@ static int run(const struct verb *v, struct cli *c, int argc, char **argv)
 		c->object = argv[optind++];
 	if (optind < argc)
 		return too_many(v, argv[optind]);
-	if (v->run != verb_delegate && (c->netns || c->pid) && ld_broker_enter(c->diags, c->netns, c->pid)) {
-		cli_diags(c, DIAG_ERROR);
-		return EXIT_INPUT;
+	if (c->peer && !c->netns && !c->pid) {
+		fprintf(stderr, "fwjit: --peer goes with --netns or --pid\n");
+		return EXIT_USAGE;
 	}
-	return v->run(c);
+	return v->run == verb_delegate || (!c->netns && !c->pid) ? v->run(c) : run_inside(v, c);
 }
 
 int main(int argc, char **argv)

@@ -154,6 +154,12 @@ static uint32_t count_notes(const struct cli *c)
 	return n;
 }
 
+/* Attached where somebody else is root. */
+static bool brokered(const struct cli *c)
+{
+	return (c->netns || c->pid) && !c->peer;
+}
+
 static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 {
 	struct strbuf out = { .arena = c->arena };
@@ -170,6 +176,8 @@ static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 			json_str(&out, d->over);
 			strbuf_add(&out, ",\"dev\":");
 			json_str(&out, d->env.dev);
+			if (brokered(c))
+				strbuf_add(&out, ",\"evades\":\"%s\"", peer_evades(&d->where));
 			strbuf_add(&out, ",\"mode\":\"%s\",\"insns\":%u,\"verified_insns\":%u}\n",
 				   p->in.live ? "slice" : "exact", d->prog.n, d->verified_insns);
 			continue;
@@ -181,6 +189,8 @@ static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 		if (d->over)
 			strbuf_add(&out, "  not %s\n", d->over);
 	}
+	for (uint32_t i = 0; i < p->n && brokered(c) && !c->json; i++)
+		strbuf_add(&out, "%s: what still evades it: %s\n", p->dev[i].id, peer_evades(&p->dev[i].where));
 	for (uint32_t i = 0; i < p->n && !c->json; i++)
 		if (p->dev[i].where.kind == LD_XDP && ld_packet_socket(p->dev[i].env.ifindex))
 			strbuf_add(&out, "packet sockets (a DHCP client, a capture) hear %s: what is dropped at XDP they no longer see; "
@@ -302,6 +312,8 @@ int apply_once(struct cli *c, bool gate, struct applied *ret)
 	int r = plan_make(c, &p);
 	uint64_t is;
 
+	if (!r && c->peer)
+		r = peer_units(c, &p);
 	if (r || c->check_only)
 		return r;
 	is = print_of(c, &p);
@@ -353,6 +365,12 @@ int verb_apply(struct cli *c)
 	bool live = !c->n_file;
 	int r, said;
 
+	if (c->peer && live) {
+		fprintf(stderr, "fwjit: apply: --peer goes with -f: live rules belong to where they are\n");
+		return EXIT_USAGE;
+	}
+	if (c->peer && !c->target)
+		c->target = "tc";
 	if (c->slice) {
 		fprintf(stderr, "fwjit: apply: --slice goes with check, dump and test; without -f apply is a slice\n");
 		return EXIT_USAGE;
