@@ -15,6 +15,7 @@
 
 static bool has_name(const char *net)
 {
+	uint64_t was _cleanup_rights_ = ld_rights_raise(LD_RIGHT(CAP_SYS_PTRACE));
 	FILE *f = fopen("/proc/1/mountinfo", "re");
 	_cleanup_free_ char *line = NULL;
 	bool found = !f;
