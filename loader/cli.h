@@ -53,6 +53,7 @@ struct cli_input {
 };
 int cli_profile(struct cli *c, struct imr_profile *ret);
 int cli_capture(struct cli *c, struct fe_capture *ret, const char **ret_imr_text, size_t *ret_imr_len);
+int cli_live(struct cli *c, struct fe_capture *ret);	/* the live rules; 0 or an exit status */
 int cli_read(struct cli *c, struct cli_input *ret);
 /* The program again, passes run up to and including `last`. */
 struct imr *cli_program(struct cli *c, const struct cli_input *in, const char *last);

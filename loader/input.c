@@ -117,7 +117,7 @@ static int live_exit(int err)
 }
 
 /* The kernel gives rules to CAP_NET_ADMIN only, the blobs of iptables to CAP_NET_RAW too. */
-static int live_get(struct cli *c, struct fe_capture *ret)
+int cli_live(struct cli *c, struct fe_capture *ret)
 {
 	uint64_t was = ld_rights_raise(1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_RAW);
 	int r = fe_live_get(c->arena, c->diags, ret);
@@ -143,7 +143,7 @@ int cli_capture(struct cli *c, struct fe_capture *ret, const char **ret_imr, siz
 	*ret = (struct fe_capture){ 0 };
 	*ret_imr = NULL;
 	if (!c->n_file)
-		return live_get(c, ret);
+		return cli_live(c, ret);
 	for (unsigned int i = 0; i < c->n_file; i++) {
 		char *text;
 

@@ -30,7 +30,7 @@ int ld_scratch(int (*fn)(void *arg, void *ret), void *arg, void *ret, size_t ret
 #define LD_RIGHT(cap) (1ULL << (cap))
 #define LD_RIGHTS_BPF (LD_RIGHT(CAP_BPF) | LD_RIGHT(CAP_NET_ADMIN) | LD_RIGHT(CAP_PERFMON) | LD_RIGHT(CAP_SYS_ADMIN))
 uint64_t ld_rights(bool permitted);
-#define _cleanup_rights_ __attribute__((cleanup(ld_rights_lower)))
+#define _cleanup_rights_ __attribute__((cleanup(ld_rights_lower), unused))
 
 /* sys.c: bpf(2) where it makes something: by the caller's token where there is one. A descriptor or -errno. */
 struct bpf_prog_load_opts;
