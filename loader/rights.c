@@ -2,7 +2,7 @@
 /*
  * Capabilities are held only while a call needs them. main sheds them first: they stay permitted, so that they can be
  * raised, but none is in effect while rules are read, compiled or judged. Where nothing more will be asked of the
- * kernel they are renounced for good. Who was given none by main's start, a test for one, finds nothing changed.
+ * kernel they are renounced for good. For a caller of the loader that sheds nothing, nothing changes.
  */
 #include <errno.h>
 #include <sys/capability.h>
