@@ -204,7 +204,20 @@ static void attach(struct be_prog p, const struct ld_where *w)
 	ld_prog_close(&l);
 }
 
-static void attach_broker(const struct box *b, struct be_prog p, const struct ld_where *w)
+/* The same as classic BPF. */
+static void attach_classic(const struct ld_where *w)
+{
+	static struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, BAD_L2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, TC_ACT_SHOT), BPF_STMT(BPF_RET | BPF_K, (uint32_t)TC_ACT_UNSPEC),
+	};
+	struct be_filter f = { .n = sizeof(code) / sizeof(code[0]), .insn = code, .at = ats };
+	struct ld_attach one = { .n_filter = 1, .filter = &f, .where = *w, .meta = "m", .meta_len = 1 };
+
+	ck_assert_msg(!ld_attach_all(&live_diags, &one, 1), "%s", live_said());
+}
+
+static int broker_in(const struct box *b)
 {
 	char path[64];
 	int outside;
@@ -212,9 +225,21 @@ static void attach_broker(const struct box *b, struct be_prog p, const struct ld
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)b->pid);
 	outside = ld_broker_enter(&live_diags, path, 0);
 	ck_assert_msg(outside >= 0, "%s", live_said());
-	attach(p, w);
+	return outside;
+}
+
+static void broker_out(int outside)
+{
 	ck_assert(!ld_broker_leave(&live_diags, outside));
 	close(outside);
+}
+
+static void attach_broker(const struct box *b, struct be_prog p, const struct ld_where *w)
+{
+	int outside = broker_in(b);
+
+	attach(p, w);
+	broker_out(outside);
 }
 
 /* ---- attacks */
@@ -445,6 +470,27 @@ START_TEST(netfilter_holds)
 }
 END_TEST
 
+/* Filters of a clsact qdisc: they are root's there. */
+START_TEST(classic_is_theirs)
+{
+	struct ld_where w = { .kind = LD_CBPF, .dev = "c0" }, g = { .kind = LD_TC, .dev = "c0", .generic = true };
+	struct box b;
+	int outside;
+
+	box_start(&b);
+	outside = broker_in(&b);
+	attach_classic(&w);
+	broker_out(outside);
+	filtered(inward(&b), "nothing");
+	ck_assert_int_eq(in_box(&b, "tc qdisc del dev c0 clsact"), 0);
+	ck_assert_msg(arrives(b.out, b.in, "10.9.0.2", LEN_BAD, 200), "apply says that this evades");
+	attach_broker(&b, (struct be_prog)PROG(BPF_PROG_TYPE_SCHED_CLS, 0, tc), &g);
+	filtered(inward(&b), "nothing");
+	ck_assert_msg(!filtered_moved(&b), "apply says that this evades");
+	box_end(&b);
+}
+END_TEST
+
 /* On the host's end of the wire nothing inside reaches, wherever the device goes. */
 START_TEST(peer_holds)
 {
@@ -531,6 +577,7 @@ int main(void)
 	tcase_add_test(t, tc_ingress_holds);
 	tcase_add_test(t, tc_egress_holds);
 	tcase_add_test(t, netfilter_holds);
+	tcase_add_test(t, classic_is_theirs);
 	tcase_add_test(t, peer_holds);
 	tcase_add_test(t, peer_holds_outward);
 	tcase_add_test(t, rights_shed);
