@@ -138,7 +138,6 @@ int ld_broker_peer(struct diags *ds, int outside, const char *dev, char ret_peer
 	}
 	if (err)
 		diag_add(ds, DIAG_ERROR, NULL, "the other end of \"%s\": %s", dev,
-			 err == -EXDEV ? "it is not a veth device whose other end is in the network namespace fwjit was started in" :
-					 strerror(-err));
+			 err == -EXDEV ? "not a veth device whose other end is where fwjit was started" : strerror(-err));
 	return err;
 }

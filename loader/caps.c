@@ -36,7 +36,8 @@ static const struct attempt attempts[] = {	/* ORDER caps.def */
 	PROG(BPF_PROG_TYPE_SCHED_CLS, 0, BPF | NETADM, false, "BPF_PROG_LOAD: a tc program of 2 instructions"),
 	PROG(UAPI_BPF_PROG_TYPE_NETFILTER, UAPI_BPF_NETFILTER, BPF | NETADM, false,
 	     "BPF_PROG_LOAD: a netfilter program of 2 instructions"),
-	PROG(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_INGRESS, BPF, true, "BPF_PROG_LOAD: a cgroup program of 2 instructions"),
+	PROG(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_INGRESS, BPF, true,
+	     "BPF_PROG_LOAD: a cgroup program of 2 instructions"),
 	PROG(BPF_PROG_TYPE_SOCKET_FILTER, 0, BPF, true, "BPF_PROG_LOAD: a socket filter of 2 instructions"),
 	NET(TRY_XDP_LINK, BPF | NETADM, false, "BPF_LINK_CREATE: lo of an empty network namespace, generic mode"),
 	NET(TRY_TCX_LINK, BPF | NETADM, false, "BPF_LINK_CREATE: tcx at ingress of lo of an empty network namespace"),
@@ -58,7 +59,8 @@ static const struct attempt attempts[] = {	/* ORDER caps.def */
 	TRY(dynptr, BPF | NETADM, false, "BPF_PROG_LOAD: a call of bpf_dynptr_from_skb"),
 	TRY(ct_lookup, BPF | NETADM, false, "BPF_PROG_LOAD: a call of bpf_xdp_ct_lookup"),
 	TRY(net_admin, NETADM, false, "RTM_SETLINK: of a device that is not there"),
-	TRY(bpffs, LD_RIGHT(CAP_SYS_ADMIN), false, "a mounted BPF file system that may be written, or the right to mount one"),
+	TRY(bpffs, LD_RIGHT(CAP_SYS_ADMIN), false,
+	    "a mounted BPF file system that may be written, or the right to mount one"),
 };
 
 static const char *const keys[] = {
@@ -147,7 +149,8 @@ void ld_missing_print(struct strbuf *out, const struct ld_missing *m)
 			sep = ", ";
 		}
 	if (m->token) {
-		strbuf_add(out, "%sa BPF token (`fwjit delegate --pid PID`, by root outside)%s", sep, m->sysctl ? sysctl : "");
+		strbuf_add(out, "%sa BPF token (`fwjit delegate --pid PID`, by root outside)%s", sep,
+			   m->sysctl ? sysctl : "");
 		sep = ", ";
 	}
 	if (m->netns) {

@@ -9,13 +9,13 @@
 
 const char *peer_evades(const struct ld_where *w)
 {
-	static const char by_root[] = "root there, who can delete the clsact qdisc or move the device into a nested namespace, "
-				      "which loses the filter";
+	static const char by_root[] = "root there, who can delete the clsact qdisc or move the device into a nested "
+				      "namespace, which loses the filter";
 
 	switch (w->kind) {
 	case LD_XDP:
-		return "what the namespace sends, and devices that it gets later; the program stays with this one, in nested "
-		       "namespaces too";
+		return "what the namespace sends, and devices that it gets later; the program stays with this one, in "
+		       "nested namespaces too";
 	case LD_TC:
 		if (w->generic)
 			return by_root;
@@ -62,7 +62,8 @@ static int move(struct cli *c, struct plan_dev *d)
 
 	if (!d->has_dev || d->where.kind != LD_TC) {
 		diag_add(c->diags, DIAG_UNSUPPORTED, ch->n ? &ch->rule[0].at : &ch->at,
-			 "%s on %s: at the other end of the wire there are only tc programs of a device", d->target->name, d->on);
+			 "%s on %s: at the other end of the wire there are only tc programs of a device", d->target->name,
+			 d->on);
 		return EXIT_INEXACT;
 	}
 	r = refuse_marks(c, d);

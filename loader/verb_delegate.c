@@ -21,7 +21,7 @@ int verb_delegate(struct cli *c)
 	if (c->json)
 		printf("{\"pid\":%d,\"path\":\"%s\",\"new\":%s}\n", (int)c->pid, path, r ? "false" : "true");
 	else
-		printf("process %d: the BPF file system at %s%s; `fwjit apply` inside finds and uses it\n", (int)c->pid, path,
-		       r ? " was there already" : "");
+		printf("process %d: the BPF file system at %s%s; `fwjit apply` inside finds and uses it\n", (int)c->pid,
+		       path, r ? " was there already" : "");
 	return EXIT_DONE;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What a broker attached in the network namespace of others, against whoever is root there: nothing that he does to
- * devices, filters, links or rules lets a packet through, and what does evade (apply says it) evades here too. The program is the same everywhere: packets with 7 bytes of UDP payload are bad. And rights that are
- * shed stay shed.
+ * devices, filters, links or rules lets a packet through, and what does evade (apply says it) evades here too. The
+ * program is the same everywhere: packets with 7 bytes of UDP payload are bad. And rights that are shed stay shed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -271,7 +271,9 @@ static long sys_bpf(int cmd, void *attr, size_t size)
 static int steal(void *arg)
 {
 	struct bpf_insn pass[] = { MOV(0, 0), EXIT };
-	union bpf_attr a = { .prog_type = BPF_PROG_TYPE_XDP, .insn_cnt = 2, .insns = (uintptr_t)pass, .license = (uintptr_t)"GPL" };
+	union bpf_attr a = {
+		.prog_type = BPF_PROG_TYPE_XDP, .insn_cnt = 2, .insns = (uintptr_t)pass, .license = (uintptr_t)"GPL",
+	};
 
 	if (sys_bpf(BPF_PROG_LOAD, &a, sizeof(a)) >= 0 || errno != EPERM)
 		return 1;
