@@ -321,7 +321,7 @@ static int list_rules(struct listing *l)
 	if (l->is_live) {
 		struct fe_capture now;
 
-		if (!fe_live_get(l->c->arena, l->c->diags, &now))
+		if (!cli_live(l->c, &now))
 			l->live = fe_texts_new(l->c->arena, &now);
 	}
 	nft_tables(l);
