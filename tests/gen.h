@@ -24,6 +24,8 @@ struct pool { unsigned int n[F_MAX]; u128 v[F_MAX][GEN_POOL]; bool tags; };
 void pool_fill(struct pool *p, struct rng *r, const struct imr *imr);
 #define GEN_FRAME 2048
 /* One frame; its length. tame: only ethertypes and shapes that an L3 hook's judge can see. */
+/* Can the judge's ingress sensor tell what became of the frame? */
+bool gen_can_tell(const uint8_t *f, uint32_t len);
 uint32_t gen_packet(struct rng *r, const struct pool *p, uint8_t frame[GEN_FRAME]);
 
 #endif

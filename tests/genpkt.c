@@ -284,3 +284,26 @@ uint32_t gen_packet(struct rng *r, const struct pool *p, uint8_t frame[GEN_FRAME
 		f.len = 14 + rng_below(r, f.len - 14);
 	return f.len;
 }
+
+/* Frames whose ethertype, behind the popped tag, the ingress sensor cannot tell. */
+bool gen_can_tell(const uint8_t *f, uint32_t len)
+{
+	unsigned int off = 12, type;
+
+	for (int tags = 0; tags < 3; tags++) {
+		if (len < off + 2)
+			return false;
+		type = f[off] << 8 | f[off + 1];
+		if (type != 0x8100 && type != 0x88a8)
+			break;
+		if (len < off + 6 || (f[off + 2] << 8 | f[off + 3]) % 4096 == 0)
+			return false;
+		off += 4;
+	}
+	if (type < 1536)
+		return off == 12;
+	for (unsigned int i = 0; i < judge_n_ethertypes; i++)
+		if (judge_ethertypes[i] == type)
+			return true;
+	return false;
+}

@@ -261,12 +261,17 @@ const char *judge_missing(void)
 
 int judge_open(struct judge *j, enum judge_hook hook, int first, int last)
 {
+	return judge_open_in(j, -1, hook, first, last);
+}
+
+int judge_open_in(struct judge *j, int netns, enum judge_hook hook, int first, int last)
+{
 	int r;
 
 	memset(j, 0, sizeof(*j));
 	j->hook = hook;
 	j->tap = j->out = j->map = -1;
-	if (unshare(CLONE_NEWNET))
+	if (netns < 0 ? unshare(CLONE_NEWNET) : setns(netns, CLONE_NEWNET))
 		return -errno;
 	j->tap = tap_open("tap0");
 	j->out = tap_open("out0");

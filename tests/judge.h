@@ -47,6 +47,8 @@ const char *judge_missing(void);
 /* Moves the calling process into a fresh network namespace with tap0 (and out0, where the default route leads for the
  * forward hook; else every address is local) and places the sensors around priorities from first to last. 0 or -errno. */
 int judge_open(struct judge *j, enum judge_hook hook, int first, int last);
+/* The same in an empty network namespace that is there already. */
+int judge_open_in(struct judge *j, int netns, enum judge_hook hook, int first, int last);
 void judge_close(struct judge *j);
 /* Rules by their own tool; what was loaded before is flushed. 0, or -1 with the tool's words in err. */
 int judge_load(struct judge *j, enum judge_tool tool, const char *text, char *err, size_t err_len);

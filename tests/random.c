@@ -54,29 +54,6 @@ static void diverges(struct tally *t, const struct subject *s, const char *rules
 		show(s, rules, frame, len, who, says, kernel);
 }
 
-/* Frames whose ethertype, behind the popped tag, the ingress sensor cannot tell. */
-static bool can_tell(const uint8_t *f, uint32_t len)
-{
-	unsigned int off = 12, type;
-
-	for (int tags = 0; tags < 3; tags++) {
-		if (len < off + 2)
-			return false;
-		type = f[off] << 8 | f[off + 1];
-		if (type != 0x8100 && type != 0x88a8)
-			break;
-		if (len < off + 6 || (f[off + 2] << 8 | f[off + 3]) % 4096 == 0)
-			return false;
-		off += 4;
-	}
-	if (type < 1536)
-		return off == 12;
-	for (unsigned int i = 0; i < judge_n_ethertypes; i++)
-		if (judge_ethertypes[i] == type)
-			return true;
-	return false;
-}
-
 static void one_packet(struct tally *t, struct subject *s, enum judge_says kernel, const char *rules, const uint8_t *frame,
 		       uint32_t len, bool *hit)
 {
@@ -146,7 +123,7 @@ static void natively(struct tally *t, struct subject *s, struct judge *j, enum j
 			uint32_t len = gen_packet(&again, pool, frame);
 			enum judge_says is;
 
-			if (s->hook == JUDGE_INGRESS && !can_tell(frame, len))
+			if (s->hook == JUDGE_INGRESS && !gen_can_tell(frame, len))
 				continue;
 			is = judge_packet(j, frame, len);
 			t->native++;
@@ -194,7 +171,7 @@ static void one_ruleset(struct tally *t, struct judge *j, enum judge_tool tool, 
 			for (unsigned int i = 0; i < opt.packets; i++) {
 				uint32_t len = gen_packet(r, &pool, frame);
 
-				if (hook == JUDGE_INGRESS && !can_tell(frame, len))
+				if (hook == JUDGE_INGRESS && !gen_can_tell(frame, len))
 					continue;
 				kernel[i] = judge_packet(j, frame, len);
 				one_packet(t, &s, kernel[i], rules, frame, len, hit);
