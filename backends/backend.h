@@ -52,6 +52,7 @@ struct be_filter {
 
 struct be_prog {
 	const char *name;		/* at most 15 characters */
+	const char *access;		/* how it reaches the packet: "direct", "load_bytes", …; NULL: classic BPF */
 	uint32_t type, attach_type;	/* enum bpf_prog_type, enum bpf_attach_type */
 	uint32_t n;
 	struct bpf_insn *insn;		/* ld_imm64 of a map: src_reg BPF_PSEUDO_MAP_FD, imm the index into map */

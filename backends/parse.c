@@ -433,6 +433,6 @@ bool be_program(const struct imr *imr, const struct target *t, const struct be_v
 		return false;
 	be_ends(&cc);
 	*ret = (struct be_prog){ .name = arena_printf(imr->arena, "fwjit_%.9s", t->name), .type = v->type,
-				 .attach_type = v->attach_type };
+				 .attach_type = v->attach_type, .access = v->access->name };
 	return be_finish(&cc, caps, ret);
 }

@@ -88,6 +88,7 @@ int plan_target(struct cli *c, const struct target **ret);
 int plan_env(struct cli *c, bool live, const char *dev, struct imr_env *ret);
 int plan_make(struct cli *c, struct plan *ret);
 /* Does the unit's program have the rule, or live: does it drop by it? */
+uint32_t plan_insns(const struct plan_dev *d);	/* of its program, or of all its filters */
 bool plan_has(const struct plan_dev *d, const struct imr_at *at);
 
 /* levels.c: the abilities of a named level; what probe found, against each level. */

@@ -228,6 +228,12 @@ static int no_target(struct cli *c, struct plan *p, const struct plan_dev *d)
 	return EXIT_INEXACT;
 }
 
+static void hand_over(struct cli *c, const struct diags *from)
+{
+	for (uint32_t i = 0; i < from->n; i++)
+		*diag_add(c->diags, from->d[i].level, &from->d[i].at, "%s", from->d[i].message) = from->d[i];
+}
+
 /* The target for a placed program: the one asked for, or the first that fits. What stood in the way of those before it
  * goes to d->over; if none fits, the last one's diagnostics are the caller's. */
 static int choose(struct cli *c, struct plan *p, struct plan_dev *d)
@@ -251,12 +257,12 @@ static int choose(struct cli *c, struct plan *p, struct plan_dev *d)
 		last = (struct diags){ .arena = c->arena };
 		if (try_target(c, p, d, t, &last)) {
 			d->target = t;
+			hand_over(c, &last);
 			return 0;
 		}
 		d->over = over_add(c, d->over, t, last_words(c, &last));
 	}
-	for (uint32_t i = 0; i < last.n; i++)
-		*diag_add(c->diags, last.d[i].level, &last.d[i].at, "%s", last.d[i].message) = last.d[i];
+	hand_over(c, &last);
 	if (permitted)
 		return EXIT_INEXACT;
 	if (!fits)
@@ -318,6 +324,15 @@ static struct plan_dev *next_unit(struct cli *c, struct plan *p)
 	p->dev = arena_grow(c->arena, p->dev, p->n * sizeof(*p->dev), (p->n + 1) * sizeof(*p->dev));
 	p->dev[p->n] = (struct plan_dev){ .target = NULL };
 	return &p->dev[p->n];
+}
+
+uint32_t plan_insns(const struct plan_dev *d)
+{
+	uint32_t n = d->prog.n;
+
+	for (uint32_t i = 0; i < d->prog.n_filter; i++)
+		n += d->prog.filter[i].n;
+	return n;
 }
 
 /* ------------------------------------------------------------------ the units of a ruleset */

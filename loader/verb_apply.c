@@ -178,12 +178,13 @@ static void say(struct cli *c, const struct plan *p, uint32_t unknown)
 			json_str(&out, d->env.dev);
 			if (brokered(c))
 				strbuf_add(&out, ",\"evades\":\"%s\"", peer_evades(&d->where));
-			strbuf_add(&out, ",\"mode\":\"%s\",\"insns\":%u,\"verified_insns\":%u}\n",
-				   p->in.live ? "slice" : "exact", d->prog.n, d->verified_insns);
+			strbuf_add(&out, ",\"access\":\"%s\",\"mode\":\"%s\",\"insns\":%u,\"verified_insns\":%u}\n",
+				   d->prog.access ? d->prog.access : "classic", p->in.live ? "slice" : "exact",
+				   plan_insns(d), d->verified_insns);
 			continue;
 		}
 		strbuf_add(&out, "%s: %s on %s%s, %u instructions, %u verified; %s\n", d->id, d->target->name, d->on,
-			   d->where.kind != LD_XDP ? "" : c->generic ? ", generic" : ", native", d->prog.n,
+			   d->where.kind != LD_XDP ? "" : c->generic ? ", generic" : ", native", plan_insns(d),
 			   d->verified_insns,
 			   p->in.live ? "drops early what the live rules surely drop" : "is the firewall there");
 		if (d->over)

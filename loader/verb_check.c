@@ -172,7 +172,7 @@ static int try_load(struct cli *c, struct strbuf *out, struct plan *p)
 		struct plan_dev *d = &p->dev[i];
 		const char *but = obstacle(c, d);
 		struct ld_prog prog;
-		int r = c->caps ? -EPERM : ld_load(&d->prog, c->diags, &prog);
+		int r = c->caps || !d->prog.n ? -EPERM : ld_load(&d->prog, c->diags, &prog);
 
 		if (r && r != -EPERM)
 			return EXIT_INPUT;
@@ -187,7 +187,7 @@ static int try_load(struct cli *c, struct strbuf *out, struct plan *p)
 			json_str(out, d->over);
 			strbuf_add(out, ",\"dev\":");
 			json_str(out, d->env.dev);
-			strbuf_add(out, ",\"insns\":%u,\"verified_insns\":%u,\"slots\":%u,\"loads\":%s", d->prog.n,
+			strbuf_add(out, ",\"insns\":%u,\"verified_insns\":%u,\"slots\":%u,\"loads\":%s", plan_insns(d),
 				   d->verified_insns, d->prog.n_slot, r ? "null" : "true");
 			if (but) {
 				strbuf_add(out, ",\"but\":");
@@ -195,8 +195,8 @@ static int try_load(struct cli *c, struct strbuf *out, struct plan *p)
 			}
 			strbuf_add(out, "}\n");
 		} else {
-			strbuf_add(out, "%s on %s: %u instructions, %s%s%s%s%s\n", d->target->name, d->on, d->prog.n,
-				   r ? "not loaded (not permitted here)" :
+			strbuf_add(out, "%s on %s: %u instructions, %s%s%s%s%s\n", d->target->name, d->on, plan_insns(d),
+				   !d->prog.n ? "classic, nothing to verify" : r ? "not loaded (not permitted here)" :
 				       arena_printf(c->arena, "loads, %u instructions verified", d->verified_insns),
 				   but ? "; but " : "", but ? but : "", d->over ? "; not " : "", d->over ? d->over : "");
 		}

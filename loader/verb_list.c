@@ -28,6 +28,7 @@ struct listing {
 	struct member *m;
 	const struct imr *source;
 	bool is_live;
+	bool counts;			/* some attachment has counters (classic filters have none) */
 	uint32_t n_total;
 	struct total *total;		/* sorted by rule */
 	struct fe_texts *live;		/* what the live rules have counted, where they are the authority */
@@ -100,7 +101,7 @@ static void count_of(const struct listing *l, const struct imr_at *at, struct be
 /* nft's text, its counter with numbers unless -s says not to. */
 static void nft_rule(struct listing *l, const struct imr_at *at)
 {
-	const char *text = at->text ? at->text : "", *p = strstr(text, "counter");
+	const char *text = at->text ? at->text : "", *p = l->counts ? strstr(text, "counter") : NULL;
 	struct be_counter sum;
 
 	strbuf_add(&l->out, "\t\t");
@@ -318,6 +319,7 @@ static int list_rules(struct listing *l)
 		header(l, &l->m[i]);
 	}
 	l->n_total = merge(l->total, l->n_total);
+	l->counts = l->n_total || l->is_live;
 	if (l->is_live) {
 		struct fe_capture now;
 
@@ -356,6 +358,18 @@ static int one_group(struct cli *c, const struct member *all, uint32_t first, ui
 	return r;
 }
 
+/* Classic filters that another user attached, or whose file is gone: the kernel keeps the filters alone. */
+static void no_meta(struct cli *c, const struct ld_state *st, struct strbuf *out)
+{
+	if (!c->json) {
+		strbuf_add(out, "# fwjit: %s: %s; its rules are not known here\n", st->id, st->target);
+		return;
+	}
+	strbuf_add(out, "{\"id\":");
+	json_str(out, st->id);
+	strbuf_add(out, ",\"target\":\"%s\",\"mode\":null}\n", st->target);
+}
+
 static int list_all(struct cli *c, const struct ld_state *st, uint32_t n, bool counters, struct strbuf *out)
 {
 	struct member *all = arena_alloc(c->arena, (n + 1) * sizeof(*all));
@@ -364,6 +378,11 @@ static int list_all(struct cli *c, const struct ld_state *st, uint32_t n, bool c
 
 	for (uint32_t i = 0; i < n && !r; i++) {
 		all[i].st = &st[i];
+		done[i] = !st[i].meta_len;
+		if (done[i]) {
+			no_meta(c, &st[i], out);
+			continue;
+		}
 		all[i].shut = is_shut(c, &st[i]);
 		r = meta_decode(c, &st[i], &all[i].meta);
 	}
