@@ -256,16 +256,19 @@ static const char *why_not(void)
 
 int main(void)
 {
-	Suite *s = suite_create("targets");
-	TCase *c = tcase_create("random");
 	const char *why = why_not();
-	SRunner *run_all = srunner_create(s);
+	SRunner *run_all;
+	TCase *c;
+	Suite *s;
 	int failed;
 
 	if (why) {
 		printf("skip: targets: the caller may not %s\n", why);
 		return 77;
 	}
+	s = suite_create("targets");
+	c = tcase_create("random");
+	run_all = srunner_create(s);
 	tcase_set_timeout(c, 300);
 	tcase_add_loop_test(c, test_random, 0, N_ROW);
 	suite_add_tcase(s, c);
