@@ -345,7 +345,8 @@ static void prologue(struct be_cc *cc)
 	record(cc);
 	cc->view->access->start(cc);
 	cc->view->access->length(cc);
-	be_jmp64(e, BPF_JGT, BPF_REG_1, BE_FRAME_MAX, cc->odd);
+	if (cc->view->type == BPF_PROG_TYPE_XDP)	/* an skb may be of many segments, merged: only what is parsed has a bound */
+		be_jmp64(e, BPF_JGT, BPF_REG_1, BE_FRAME_MAX, cc->odd);
 	set(cc, REC_END, BPF_REG_1);
 	if (cc->view->l3)
 		return;
