@@ -296,7 +296,8 @@ static void fill_meta(struct be_cc *cc, const struct be_cell **list)
 	for (uint32_t i = 0; i < n; i++) {
 		if (!cc->view->meta(cc, list[i]->field))
 			be_refuse(cc, list[i]->by, arena_printf(cc->imr->arena, "%s is not to be had",
-								imr_fields[list[i]->field].name), NULL);
+								imr_fields[list[i]->field].name),
+				  cc->caps->var_offset ? NULL : "CAP_PERFMON lets a program read it");
 		put(cc, list[i]->at, list[i]->bits > 32);
 		if (list[i]->bits > 64) {
 			be_mov_reg(&cc->e, BPF_REG_1, BPF_REG_2);

@@ -216,12 +216,44 @@ static void collect_insn(struct be_cc *cc, const struct imr_insn *i, const struc
 	}
 }
 
+static void used_by(const struct imr_at **by, uint32_t val, const struct imr_at *at)
+{
+	if (val != IMR_NOVAL && !by[val])
+		by[val] = at;
+}
+
+/* For each value the first rule that needs it: who is to blame for what the entry loads. */
+static const struct imr_at **first_uses(struct be_cc *cc)
+{
+	const struct imr_chain *c = cc->chain;
+	const struct imr_at **by;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < c->n_entry; i++)
+		n = c->entry[i].dst >= n ? c->entry[i].dst + 1 : n;
+	for (uint32_t r = 0; r < c->n; r++)
+		for (uint32_t i = 0; i < c->rule[r].n; i++)
+			n = c->rule[r].insn[i].dst != IMR_NOVAL && c->rule[r].insn[i].dst >= n ? c->rule[r].insn[i].dst + 1 : n;
+	by = arena_alloc(cc->imr->arena, (n + 1) * sizeof(*by));
+	for (uint32_t r = 0; r < c->n; r++)
+		for (uint32_t i = 0; i < c->rule[r].n; i++) {
+			used_by(by, c->rule[r].insn[i].a, &c->rule[r].at);
+			used_by(by, c->rule[r].insn[i].b, &c->rule[r].at);
+		}
+	for (uint32_t i = c->n_entry; i-- > 0;) {
+		used_by(by, c->entry[i].a, by[c->entry[i].dst]);
+		used_by(by, c->entry[i].b, by[c->entry[i].dst]);
+	}
+	return by;
+}
+
 void be_collect(struct be_cc *cc)
 {
 	const struct imr_chain *c = cc->chain;
+	const struct imr_at **by = first_uses(cc);
 
 	for (uint32_t i = 0; i < c->n_entry; i++)
-		collect_insn(cc, &c->entry[i], &c->at);
+		collect_insn(cc, &c->entry[i], by[c->entry[i].dst] ? by[c->entry[i].dst] : &c->at);
 	for (uint32_t r = 0; r < c->n; r++)
 		for (uint32_t i = 0; i < c->rule[r].n; i++)
 			collect_insn(cc, &c->rule[r].insn[i], &c->rule[r].at);
