@@ -18,22 +18,28 @@ static void length(struct be_cc *cc)
 	be_load(&cc->e, 4, BPF_REG_1, R_CTX, offsetof(struct __sk_buff, len));
 }
 
-static struct be_window copy(struct be_cc *cc, uint32_t helper, uint16_t word, unsigned int off, unsigned int len,
-			     uint32_t no)
+void be_position(struct be_cc *cc, uint16_t word, unsigned int off, uint32_t no)
 {
 	struct be_emit *e = &cc->e;
 
 	if (word == REC_ZERO) {
 		be_mov(e, BPF_REG_2, off);
-	} else {
-		be_load(e, 4, BPF_REG_2, R_REC, word);
-		be_jmp32(e, BPF_JGT, BPF_REG_2, BE_FRAME_MAX, no);
-		if (off)
-			be_alu64(e, BPF_ADD, BPF_REG_2, off);
+		return;
 	}
+	be_load(e, 4, BPF_REG_2, R_REC, word);
+	be_jmp32(e, BPF_JGT, BPF_REG_2, BE_FRAME_MAX, no);
+	if (off)
+		be_alu64(e, BPF_ADD, BPF_REG_2, off);
+}
+
+static struct be_window copy(struct be_cc *cc, uint32_t helper, uint16_t word, unsigned int off, unsigned int len,
+			     uint32_t no)
+{
+	struct be_emit *e = &cc->e;
+
+	be_position(cc, word, off, no);
 	be_mov_reg(e, BPF_REG_1, R_CTX);
-	be_mov_reg(e, BPF_REG_3, BPF_REG_10);
-	be_alu64(e, BPF_ADD, BPF_REG_3, FP_BYTES);
+	be_frame(e, BPF_REG_3, FP_BYTES);
 	be_mov(e, BPF_REG_4, len);
 	be_call(e, helper);
 	be_jmp64(e, BPF_JSLT, BPF_REG_0, 0, no);
@@ -82,8 +88,7 @@ static struct be_window open(struct be_cc *cc, uint16_t word, unsigned int off, 
 	be_ja(e, there);
 	be_label_here(e, beyond);
 	load(cc, word, off, len, no);
-	be_mov_reg(e, BPF_REG_5, BPF_REG_10);
-	be_alu64(e, BPF_ADD, BPF_REG_5, FP_BYTES);
+	be_frame(e, BPF_REG_5, FP_BYTES);
 	be_label_here(e, there);
 	return (struct be_window){ BPF_REG_5, 0 };
 }

@@ -17,15 +17,13 @@ static void start(struct be_cc *cc)
 
 	skb(cc);
 	be_mov(e, BPF_REG_2, 0);
-	be_mov_reg(e, BPF_REG_3, BPF_REG_10);
-	be_alu64(e, BPF_ADD, BPF_REG_3, FP_ARG);
+	be_frame(e, BPF_REG_3, FP_ARG);
 	be_kfunc(e, "bpf_dynptr_from_skb");
 }
 
 static void length(struct be_cc *cc)
 {
-	be_mov_reg(&cc->e, BPF_REG_1, BPF_REG_10);
-	be_alu64(&cc->e, BPF_ADD, BPF_REG_1, FP_ARG);
+	be_frame(&cc->e, BPF_REG_1, FP_ARG);
 	be_kfunc(&cc->e, "bpf_dynptr_size");
 	be_mov_reg(&cc->e, BPF_REG_1, BPF_REG_0);
 }
@@ -34,18 +32,9 @@ static struct be_window open(struct be_cc *cc, uint16_t word, unsigned int off, 
 {
 	struct be_emit *e = &cc->e;
 
-	if (word == REC_ZERO) {
-		be_mov(e, BPF_REG_2, off);
-	} else {
-		be_load(e, 4, BPF_REG_2, R_REC, word);
-		be_jmp32(e, BPF_JGT, BPF_REG_2, BE_FRAME_MAX, no);
-		if (off)
-			be_alu64(e, BPF_ADD, BPF_REG_2, off);
-	}
-	be_mov_reg(e, BPF_REG_1, BPF_REG_10);
-	be_alu64(e, BPF_ADD, BPF_REG_1, FP_ARG);
-	be_mov_reg(e, BPF_REG_3, BPF_REG_10);
-	be_alu64(e, BPF_ADD, BPF_REG_3, FP_BYTES);
+	be_position(cc, word, off, no);
+	be_frame(e, BPF_REG_1, FP_ARG);
+	be_frame(e, BPF_REG_3, FP_BYTES);
 	be_mov(e, BPF_REG_4, len);
 	be_kfunc(e, "bpf_dynptr_slice");
 	be_jmp64(e, BPF_JEQ, BPF_REG_0, 0, no);

@@ -10,8 +10,7 @@
 void be_lookup(struct be_cc *cc, uint32_t map, uint32_t null)
 {
 	be_store_imm(&cc->e, 4, BPF_REG_10, FP_KEY, 0);
-	be_mov_reg(&cc->e, BPF_REG_2, BPF_REG_10);
-	be_alu64(&cc->e, BPF_ADD, BPF_REG_2, FP_KEY);
+	be_frame(&cc->e, BPF_REG_2, FP_KEY);
 	be_ld_map(&cc->e, BPF_REG_1, map);
 	be_call(&cc->e, BPF_FUNC_map_lookup_elem);
 	be_jmp64(&cc->e, BPF_JEQ, BPF_REG_0, 0, null);
@@ -35,8 +34,7 @@ static void bump(struct be_cc *cc)
 	struct be_emit *e = &cc->e;
 	uint32_t none = be_label_new(e);
 
-	be_mov_reg(e, BPF_REG_2, BPF_REG_10);
-	be_alu64(e, BPF_ADD, BPF_REG_2, FP_KEY);
+	be_frame(e, BPF_REG_2, FP_KEY);
 	be_ld_map(e, BPF_REG_1, cc->map_counters);
 	be_call(e, BPF_FUNC_map_lookup_elem);
 	be_jmp64(e, BPF_JEQ, BPF_REG_0, 0, none);

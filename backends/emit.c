@@ -135,6 +135,12 @@ void be_mov_reg(struct be_emit *e, uint8_t dst, uint8_t src)
 	be_alu64_reg(e, BPF_MOV, dst, src);
 }
 
+void be_frame(struct be_emit *e, uint8_t dst, int32_t off)
+{
+	be_mov_reg(e, dst, BPF_REG_10);
+	be_alu64(e, BPF_ADD, dst, off);
+}
+
 void be_const(struct be_emit *e, uint8_t dst, uint64_t v)
 {
 	if (v <= INT32_MAX) {

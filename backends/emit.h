@@ -51,6 +51,7 @@ void be_alu32(struct be_emit *e, uint8_t op, uint8_t dst, uint32_t imm);
 void be_alu64_reg(struct be_emit *e, uint8_t op, uint8_t dst, uint8_t src);
 void be_mov(struct be_emit *e, uint8_t dst, int32_t imm);
 void be_mov_reg(struct be_emit *e, uint8_t dst, uint8_t src);
+void be_frame(struct be_emit *e, uint8_t dst, int32_t off);	/* a place on the stack */
 void be_const(struct be_emit *e, uint8_t dst, uint64_t v);	/* one instruction where it fits */
 void be_ld_map(struct be_emit *e, uint8_t dst, uint32_t map);
 void be_load(struct be_emit *e, unsigned int size, uint8_t dst, uint8_t base, int16_t off);

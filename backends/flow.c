@@ -74,10 +74,8 @@ void be_ask_flow(struct be_cc *cc, uint32_t known)
 	ports(cc, known);
 	tuple(cc, known);
 	be_mov_reg(e, BPF_REG_1, R_CTX);
-	be_mov_reg(e, BPF_REG_2, BPF_REG_10);
-	be_alu64(e, BPF_ADD, BPF_REG_2, FP_TUPLE);
-	be_mov_reg(e, BPF_REG_4, BPF_REG_10);
-	be_alu64(e, BPF_ADD, BPF_REG_4, FP_OPTS);
+	be_frame(e, BPF_REG_2, FP_TUPLE);
+	be_frame(e, BPF_REG_4, FP_OPTS);
 	be_mov(e, BPF_REG_5, OPTS_SIZE);
 	be_kfunc(e, "bpf_xdp_ct_lookup");
 	be_jmp64(e, BPF_JEQ, BPF_REG_0, 0, none);

@@ -73,8 +73,7 @@ static struct be_window link(struct be_cc *cc, unsigned int off, unsigned int le
 	be_load_field(e, 2, BPF_REG_4, BPF_REG_5, "sk_buff.mac_header");
 	be_alu64_reg(e, BPF_ADD, BPF_REG_3, BPF_REG_4);
 	be_alu64(e, BPF_ADD, BPF_REG_3, off);
-	be_mov_reg(e, BPF_REG_1, BPF_REG_10);
-	be_alu64(e, BPF_ADD, BPF_REG_1, FP_BYTES);
+	be_frame(e, BPF_REG_1, FP_BYTES);
 	be_mov(e, BPF_REG_2, len);
 	be_call(e, BPF_FUNC_probe_read_kernel);
 	be_jmp64(e, BPF_JNE, BPF_REG_0, 0, no);

@@ -161,6 +161,8 @@ bool be_finish(struct be_cc *cc, const struct caps *caps, struct be_prog *ret);
 typedef bool be_compile_fn(const struct imr *imr, const struct caps *caps, const struct be_opts *opts, struct be_prog *ret);
 be_compile_fn be_xdp_compile, be_tc_compile, be_netfilter_compile, be_cgroup_compile, be_socket_compile;	/* cbpf.c: backend.h */
 
+/* access_copy.c: R2 = where a window begins, for a call. */
+void be_position(struct be_cc *cc, uint16_t word, unsigned int off, uint32_t no);
 /* access_direct.c: a window that is not checked yet: R0 is its end. */
 struct be_window be_direct_at(struct be_cc *cc, uint16_t word, unsigned int off, unsigned int len, uint32_t no);
 
