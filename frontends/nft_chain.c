@@ -92,6 +92,14 @@ static struct imr_at table_at(struct nft_ctx *x, uint8_t family, const char *tab
 		.where = arena_printf(x->imr->arena, "%s %s", nft_family_name(family), table) };
 }
 
+/* A program of ours runs in it (loader/nft.c writes both), or rules that are ours to list. */
+static bool is_own(const char *name, struct nft_span userdata)
+{
+	static const uint8_t comment[] = { 0, sizeof("fwjit"), 'f', 'w', 'j', 'i', 't', 0 };
+
+	return !strncmp(name, "fwjit-", 6) && userdata.n == sizeof(comment) && !memcmp(userdata.p, comment, sizeof(comment));
+}
+
 void nft_table_add(struct nft_ctx *x, uint8_t family, struct nft_span s)
 {
 	struct nft_table t = { .family = family };
@@ -112,6 +120,9 @@ void nft_table_add(struct nft_ctx *x, uint8_t family, struct nft_span s)
 		diag_add(x->imr->diags, DIAG_UNSUPPORTED, &at, "the table has a flag that is not known");
 	if (family == NFPROTO_ARP || family == NFPROTO_BRIDGE) {
 		diag_add(x->imr->diags, DIAG_NOTE, &at, "the table is left out: it does not judge routed IP packets");
+		t.skip = true;
+	} else if (is_own(t.name, a.tb[NFTA_TABLE_USERDATA])) {
+		diag_add(x->imr->diags, DIAG_NOTE, &at, "the table is left out: it is fwjit's own");
 		t.skip = true;
 	} else if (flags & NFT_TABLE_F_DORMANT) {
 		diag_add(x->imr->diags, DIAG_NOTE, &at, "the table is left out: it is dormant");

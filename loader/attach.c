@@ -90,7 +90,7 @@ static int pin_base(struct ld_job *j)
 	};
 	int err;
 
-	if (!j->replace || !j->n_carry)
+	if (!j->replace || j->old_err || !j->n_carry)
 		return 0;
 	j->base_fd = ld_map_create(&m);
 	if (j->base_fd < 0)
@@ -201,7 +201,7 @@ static void undo(struct ld_job *j)
 	}
 	if (j->hook->undo)
 		j->hook->undo(j);
-	if (!j->hook->pinned)
+	if (!j->pinned)
 		return;
 	if (j->done && !j->replace)
 		detach_dir(j->hook, j->dir);
@@ -266,13 +266,13 @@ static int look(struct ld_job *j)
 
 	if (err)
 		return said(j, had, err, "no such place");
-	if (j->hook->pinned)
+	if (j->pinned)
 		j->old_err = ld_att_open(j->root, j->st.id, &j->old);
 	err = ld_claim_check(j);
 	if (err)
 		return refuse(j, err, "it was attached or detached meanwhile");
 	err = j->hook->look(j);
-	if (err || !j->hook->pinned || !j->replace || j->old.prog_id != j->what->prog->id)
+	if (err || !j->pinned || !j->replace || j->old.prog_id != j->what->prog->id)
 		return said(j, had, err, "what is there cannot be read");
 	diag_add(j->ds, DIAG_ERROR, NULL, "\"%s\" already runs this very program", j->name);
 	return -EALREADY;
@@ -289,13 +289,13 @@ static int ready(struct ld_job *j)
 	if (err)
 		return err;
 	had = j->ds->n;
-	if (j->hook->pinned) {
+	if (j->pinned) {
 		err = slots(j);
 		err = err ? err : prepare(j);
 	}
 	if (!err && j->hook->prepare)
 		err = j->hook->prepare(j);
-	return said(j, had, err, j->hook->pinned ? "pinning the program and its maps" : "loading the filters");
+	return said(j, had, err, j->pinned ? "pinning the program and its maps" : "loading the filters");
 }
 
 /* All are ready before the first is committed; where one fails, those before it are undone, the last first. */
@@ -312,7 +312,7 @@ static int run(struct ld_job *j, uint32_t n)
 	for (uint32_t i = 0; i < n && !err; i++) {
 		if (j[i].hook->finish)
 			j[i].hook->finish(&j[i]);
-		if (j[i].hook->pinned)
+		if (j[i].pinned)
 			remove_others(&j[i]);
 	}
 	return err;
@@ -323,17 +323,22 @@ static int run_locked(struct ld_job *j, uint32_t n)
 {
 	_cleanup_root_ struct ld_root r = { .fd = -1 };
 	_cleanup_close_ int run_fd = -ENOENT;
-	bool pinned = false, other = false;
+	bool pinned = false, must = false, other = false;
 	int err;
 
 	for (uint32_t i = 0; i < n; i++) {
 		pinned = pinned || j[i].hook->pinned;
-		other = other || !j[i].hook->pinned;
+		must = must || (j[i].hook->pinned && !j[i].hook->unpinned);
 		j[i].root = &r;
 	}
 	err = pinned ? ld_root_open(&r, LD_WRITE) : 0;
-	if (err)
+	if (err && must)
 		return refuse(j, err, "no BPF file system with a directory \"fwjit\" that only this user may write");
+	pinned = pinned && !err;
+	for (uint32_t i = 0; i < n; i++) {
+		j[i].pinned = j[i].hook->pinned && pinned;
+		other = other || !j[i].pinned;
+	}
 	if (other)
 		run_fd = ld_run_lock(true);
 	for (uint32_t i = 0; i < n; i++)
@@ -351,7 +356,7 @@ static int job_init(struct ld_job *j, struct diags *ds, const struct ld_attach *
 		.old_err = -ENOENT, .old = { .link_fd = -1, .prog_fd = -1 },
 		.st = { .where = what->where, .meta = what->meta, .meta_len = what->meta_len },
 	};
-	if ((unsigned int)what->where.kind > LD_CBPF)
+	if ((unsigned int)what->where.kind >= LD_KINDS)
 		return -EINVAL;
 	j->hook = ld_hooks[what->where.kind];
 	j->name = *what->where.dev ? what->where.dev : j->hook->target;
@@ -427,8 +432,10 @@ static int detach_pinned(const char *id)
 int ld_detach(struct diags *ds, const char *id)
 {
 	const struct ld_hook *hook = ld_hook_of(id);
-	int err = hook && hook->remove ? hook->remove(id) : detach_pinned(id);
+	int err = hook && !hook->pinned ? hook->remove(id) : detach_pinned(id);
 
+	if (err && hook && hook->unpinned)
+		err = hook->remove(id);
 	if (err)
 		diag_add(ds, DIAG_ERROR, NULL, "cannot detach \"%s\": %s", id,
 			 err == -ENOENT ? "there is no such attachment here" : strerror(-err));

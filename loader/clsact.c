@@ -324,36 +324,19 @@ static void state_name(uint32_t ifindex, bool egress, uint32_t gen, char ret[48]
 /* All states of a place but one. */
 static void forget_others(int run_fd, const struct ld_classic *c, uint32_t gen)
 {
-	_cleanup_names_ char **names = NULL;
-	char dir[32], any[48], keep[48];
+	char any[48], keep[48];
 
-	if (run_fd < 0)
-		return;
-	snprintf(dir, sizeof(dir), "/proc/self/fd/%d", run_fd);
 	state_name(c->ifindex, c->egress, 0, any);
 	state_name(c->ifindex, c->egress, gen, keep);
-	names = ld_dir_names(dir);
-	for (char **n = names; n && *n; n++)
-		if (!strncmp(*n, any, strlen(any)) && strcmp(*n, keep))
-			unlinkat(run_fd, *n, 0);
+	ld_run_forget(run_fd, any, keep);
 }
 
 static int write_state(struct ld_job *j)
 {
-	_cleanup_free_ uint8_t *bytes = NULL;
 	char name[48];
-	size_t len, step;
 
-	if (j->run_fd < 0) {
-		diag_add(j->ds, DIAG_NOTE, NULL, "what \"%s\" was made from is not remembered: there is no directory for it",
-			 j->st.id)->hint = "XDG_RUNTIME_DIR names it";
-		return 0;
-	}
-	bytes = ld_state_bytes(&j->st, 0, &len, &step);
-	if (!bytes)
-		return -ENOMEM;
 	state_name(j->classic->ifindex, j->classic->egress, j->classic->gen, name);
-	return ld_run_write(j->run_fd, name, bytes, len);
+	return ld_run_state_write(j, name);
 }
 
 static int behind(struct ld_classic *c, uint32_t *ret_prio)

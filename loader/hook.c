@@ -2,9 +2,11 @@
 /* The kinds of places where programs run, and what several of them share. A new kind is a row here and a file. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <bpf/bpf.h>
+#include <linux/netfilter.h>
 
 #include "priv.h"
 
@@ -14,6 +16,8 @@ const struct ld_hook *const ld_hooks[] = {	/* ORDER LD_KIND */
 	[LD_NETFILTER] = &ld_hook_nf,
 	[LD_CGROUP] = &ld_hook_cgroup,
 	[LD_CBPF] = &ld_hook_cbpf,
+	[LD_SOCKET] = &ld_hook_socket,
+	[LD_XTCODE] = &ld_hook_xtcode,
 	NULL,
 };
 #define N_HOOK (sizeof(ld_hooks) / sizeof(ld_hooks[0]) - 1)
@@ -45,6 +49,40 @@ int ld_id_dev(const char *name, const struct ld_where *w, const char *way, char 
 		return -EINVAL;
 	snprintf(ret, size, "%s-%s%s%s", name, w->dev, way ? "-" : "", way ? way : "");
 	return 0;
+}
+
+static const char *const hook_word[] = {	/* ORDER NF_INET_ */
+	"prerouting", "input", "forward", "output", "postrouting",
+};
+
+int ld_id_hook(const char *name, const struct ld_where *w, char *ret, size_t size)
+{
+	if ((w->pf != NFPROTO_IPV4 && w->pf != NFPROTO_IPV6) || w->hooknum >= NF_INET_NUMHOOKS)
+		return -EINVAL;
+	snprintf(ret, size, "%s-%s-%s-%d", name, w->pf == NFPROTO_IPV4 ? "ip" : "ip6", hook_word[w->hooknum], w->prio);
+	return 0;
+}
+
+int ld_parse_hook(const char *name, const char *id, struct ld_where *ret)
+{
+	char begin[48];
+
+	*ret = (struct ld_where){ 0 };
+	for (int six = 0; six < 2; six++)
+		for (uint32_t h = 0; h < NF_INET_NUMHOOKS; h++) {
+			int n = snprintf(begin, sizeof(begin), "%s-%s-%s-", name, six ? "ip6" : "ip", hook_word[h]);
+			char *end;
+			long prio;
+
+			if (strncmp(id, begin, n))
+				continue;
+			prio = strtol(id + n, &end, 10);
+			ret->pf = six ? NFPROTO_IPV6 : NFPROTO_IPV4;
+			ret->hooknum = h;
+			ret->prio = prio;
+			return *end || end == id + n || prio != ret->prio ? -ENOENT : 0;
+		}
+	return -ENOENT;
 }
 
 int ld_find_dev(struct ld_job *j)

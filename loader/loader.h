@@ -104,7 +104,8 @@ void ld_lines_free(struct ld_lines *l);
 int ld_test_run(int prog_fd, const void *frame, uint32_t len, uint32_t ifindex);
 
 /* Where a program runs. What a kind does not need is not read. */
-enum ld_kind { LD_XDP, LD_TC, LD_NETFILTER, LD_CGROUP, LD_CBPF };	/* ORDER LD_KIND */
+enum ld_kind { LD_XDP, LD_TC, LD_NETFILTER, LD_CGROUP, LD_CBPF, LD_SOCKET, LD_XTCODE };	/* ORDER LD_KIND */
+#define LD_KINDS (LD_XTCODE + 1)
 #define LD_PATH 192
 struct ld_where {
 	enum ld_kind kind;
@@ -113,9 +114,10 @@ struct ld_where {
 	bool egress;		/* TC, CGROUP, CBPF */
 	bool generic;		/* XDP: in the stack; TC: as a cls_bpf filter, also where the kernel has tcx */
 	bool fail_open;		/* NETFILTER: packets pass where the dispatcher finds no program; else they are dropped */
-	uint8_t pf;		/* NETFILTER: NFPROTO_IPV4 or NFPROTO_IPV6 */
+	uint8_t pf;		/* NETFILTER, SOCKET, XTCODE: NFPROTO_IPV4 or NFPROTO_IPV6 */
 	uint32_t hooknum;	/* NF_INET_ */
-	int32_t prio, prio_min;	/* where taken, the next below down to prio_min, 16 at most; prio_min >= prio: none */
+	int32_t prio, prio_min;	/* NETFILTER: where taken, the next below down to prio_min, 16 at most;
+				 * prio_min >= prio: none */
 	char cgroup[LD_PATH];	/* CGROUP: a directory of cgroup v2 */
 };
 
@@ -126,10 +128,11 @@ struct ld_where {
  * is the commit. Classic filters have neither: clsact.c. docs/LOADER.md.
  */
 struct ld_state {		/* one attachment */
-	char id[64];		/* "xdp-v0", "tc-v0-egress", "nf-ip-input-0", "cgroup-4711-ingress", "cbpf-v0-ingress" */
+	char id[64];		/* "xdp-v0", "tc-v0-egress", "nf-ip-input-0", "cgroup-4711-ingress", "cbpf-v0-ingress",
+				 * "socket-ip-input-0", "xtbpf-ip-input-0" */
 	char target[16];
 	struct ld_where where;
-	uint32_t prog_id;	/* CBPF: the generation of its filters */
+	uint32_t prog_id;	/* CBPF, XTCODE: the generation */
 	int32_t prio;		/* NETFILTER: what it got; where.prio is what was asked for */
 	bool gone;		/* its device or cgroup is not there any more, or no longer runs the program */
 	uint32_t n_slot;	/* counters */
@@ -140,8 +143,8 @@ struct ld_state {		/* one attachment */
  * in one step. -EBUSY where somebody else's program is in the way, -EPERM where the caller may not. Programs of others
  * that run beside ours are named in notes. */
 struct ld_attach {
-	const struct ld_prog *prog;		/* NULL for CBPF */
-	uint32_t n_filter;			/* CBPF: evaluated in this order; the last decides every packet */
+	const struct ld_prog *prog;		/* NULL for CBPF, XTCODE */
+	uint32_t n_filter;			/* CBPF: evaluated in this order; the last decides every packet. XTCODE: one */
 	const struct be_filter *filter;
 	struct ld_where where;
 	const void *meta;

@@ -20,14 +20,7 @@
 
 static int id(const struct ld_where *w, char *ret, size_t size)
 {
-	static const char *const hook[] = {	/* ORDER NF_INET_ */
-		"prerouting", "input", "forward", "output", "postrouting",
-	};
-
-	if ((w->pf != NFPROTO_IPV4 && w->pf != NFPROTO_IPV6) || w->hooknum >= NF_INET_NUMHOOKS)
-		return -EINVAL;
-	snprintf(ret, size, "nf-%s-%s-%d", w->pf == NFPROTO_IPV4 ? "ip" : "ip6", hook[w->hooknum], w->prio);
-	return 0;
+	return ld_id_hook("nf", w, ret, size);
 }
 
 static int find(struct ld_job *j)

@@ -25,6 +25,9 @@ const char *peer_evades(const struct ld_where *w)
 		return "packet sockets, and devices that are moved into a nested namespace, which has hooks of its own";
 	case LD_CGROUP:
 		return "packet sockets, and processes outside of the cgroup";
+	case LD_SOCKET:
+	case LD_XTCODE:
+		return "root there, who can delete the table that holds the program, and packet sockets";
 	case LD_CBPF:
 		break;
 	}

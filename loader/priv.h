@@ -68,6 +68,28 @@ int ld_nl_ask(struct ld_nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *data);
 void ld_nl_copy(void *to, size_t size, const struct nlattr *attr);
 uint32_t ld_nl_u32(const struct nlattr *attr);
 
+/* nft.c: a transaction, all or nothing. */
+#define LD_NFT_OWN	"fwjit-"	/* tables of ours */
+#define LD_NFT_ROOM	2048		/* for the attributes of one message */
+struct ld_nft {
+	struct ld_nl nl;
+	uint8_t *buf;
+	size_t len, cap;
+	int err;
+};
+int ld_nft_open(struct ld_nft *t);
+void ld_nft_close(struct ld_nft *t);
+#define _cleanup_nft_ __attribute__((cleanup(ld_nft_close)))
+/* The next message, whose attributes the caller adds before ld_nft_end. */
+struct nlmsghdr *ld_nft_put(struct ld_nft *t, uint16_t type, uint16_t flags, uint8_t family);
+void ld_nft_end(struct ld_nft *t, const struct nlmsghdr *nlh);
+void ld_nft_table(struct ld_nft *t, uint8_t family, const char *name);	/* is there, and ours */
+void ld_nft_table_drop(struct ld_nft *t, uint8_t family, const char *name);
+int ld_nft_commit(struct ld_nft *t);
+/* Dumps NFT_MSG_GET…; table and chain only where the kernel filters by them. A change under way begins it anew. */
+int ld_nft_each(struct ld_nl *nl, uint16_t type, uint8_t family, const char *table, const char *chain, mnl_cb_t cb, void *data);
+const char *ld_nft_str(const struct nlattr *a, char *to, size_t size);
+
 /* device.c */
 struct ld_link {
 	uint32_t ifindex, flags, master, lower, mtu;
@@ -192,6 +214,8 @@ struct ld_job {
 	struct ld_link link;		/* XDP, TC, CBPF */
 	int fd;				/* CGROUP: the directory; NETFILTER: the program array, or the dispatcher to be linked */
 	struct ld_classic *classic;	/* CBPF */
+	struct ld_match *match;		/* SOCKET, XTCODE */
+	bool pinned;
 	struct ld_state st;
 	uint32_t n_carry, n_slot;
 	int old_err;			/* of opening old */
@@ -210,6 +234,7 @@ struct ld_hook {
 	const char *name;	/* ids begin with it and a dash */
 	const char *target;
 	bool pinned;		/* what it runs is pinned, and so is its state */
+	bool unpinned;		/* where nothing can be pinned, its state is a file and its maps are out of reach */
 	uint32_t link_type;	/* of the link that is pinned */
 	int (*id)(const struct ld_where *w, char *ret, size_t size);
 	int (*find)(struct ld_job *j);		/* the place, its names and numbers; j->name */
@@ -235,13 +260,16 @@ const struct ld_hook *ld_hook_of(const char *id);	/* NULL: of none */
 /* What several rows share. */
 int ld_id_dev(const char *name, const struct ld_where *w, const char *way, char *ret, size_t size);
 const char *ld_way(const struct ld_where *w);	/* "ingress", "egress" */
+int ld_id_hook(const char *name, const struct ld_where *w, char *ret, size_t size);
+int ld_parse_hook(const char *name, const char *id, struct ld_where *ret);	/* the inverse, but for the kind */
 int ld_find_dev(struct ld_job *j);
 int ld_look_link(struct ld_job *j);	/* j->replace, or -EBUSY where old is on another device */
 int ld_job_pin_link(struct ld_job *j, int fd);
 int ld_update_link(struct ld_job *j);
 int ld_restore_link(struct ld_job *j);
 void ld_name_others(struct ld_job *j, int target, uint32_t attach_type);	/* notes */
-extern const struct ld_hook ld_hook_xdp, ld_hook_tc, ld_hook_nf, ld_hook_cgroup, ld_hook_cbpf;
+extern const struct ld_hook ld_hook_xdp, ld_hook_tc, ld_hook_nf, ld_hook_cgroup, ld_hook_cbpf,
+	ld_hook_socket, ld_hook_xtcode;
 
 /* dispatch.c: a program that runs the one in slot 0 of an array, and its verdict if there is none. Descriptors. */
 struct ld_dispatch { struct ld_prog prog; int slots_fd; };
@@ -285,5 +313,7 @@ int ld_run_dir(bool make);	/* in it, of this network namespace */
 int ld_run_lock(bool write);	/* the same, made to write, and locked */
 int ld_run_write(int dir, const char *name, const void *bytes, size_t len);
 uint8_t *ld_run_read(int dir, const char *name, size_t *ret_len);	/* malloc'ed; NULL: there is none */
+int ld_run_state_write(struct ld_job *j, const char *name);	/* the state of an attachment that is not pinned */
+void ld_run_forget(int dir, const char *begin, const char *keep);	/* all files whose names begin so, but one */
 
 #endif

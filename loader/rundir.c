@@ -81,3 +81,31 @@ uint8_t *ld_run_read(int dir, const char *name, size_t *ret_len)
 	}
 	return bytes;
 }
+
+int ld_run_state_write(struct ld_job *j, const char *name)
+{
+	_cleanup_free_ uint8_t *bytes = NULL;
+	size_t len, step;
+
+	if (j->run_fd < 0) {
+		diag_add(j->ds, DIAG_NOTE, NULL, "what \"%s\" was made from is not remembered: there is no directory for it",
+			 j->st.id)->hint = "XDG_RUNTIME_DIR names it";
+		return 0;
+	}
+	bytes = ld_state_bytes(&j->st, 0, &len, &step);
+	return bytes ? ld_run_write(j->run_fd, name, bytes, len) : -ENOMEM;
+}
+
+void ld_run_forget(int dir, const char *begin, const char *keep)
+{
+	_cleanup_names_ char **names = NULL;
+	char path[32];
+
+	if (dir < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	names = ld_dir_names(path);
+	for (char **n = names; n && *n; n++)
+		if (!strncmp(*n, begin, strlen(begin)) && strcmp(*n, keep))
+			unlinkat(dir, *n, 0);
+}

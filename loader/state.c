@@ -115,7 +115,7 @@ int ld_state_make(const struct ld_state *st, uint32_t n_slot)
 static bool head_ok(const struct head *h, size_t len)
 {
 	return len >= sizeof(*h) && !memcmp(h->magic, MAGIC, sizeof(MAGIC)) && h->meta_len <= len - sizeof(*h) &&
-	       h->kind <= LD_CBPF && !h->id[sizeof(h->id) - 1] && !h->dev[sizeof(h->dev) - 1] &&
+	       h->kind < LD_KINDS && !h->id[sizeof(h->id) - 1] && !h->dev[sizeof(h->dev) - 1] &&
 	       !h->cgroup[sizeof(h->cgroup) - 1];
 }
 

@@ -276,7 +276,7 @@ static void put_where(const struct cli *c, struct plan_dev *d, enum imr_hook hoo
 {
 	static const struct { const char *target; enum ld_kind kind; } kinds[] = {
 		{ "xdp", LD_XDP }, { "tc", LD_TC }, { "netfilter", LD_NETFILTER }, { "cbpf", LD_CBPF },
-		{ "cgroup", LD_CGROUP },
+		{ "cgroup", LD_CGROUP }, { "socket", LD_SOCKET }, { "xt_bpf", LD_XTCODE },
 	};
 	struct ld_where *w = &d->where;
 

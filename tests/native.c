@@ -10,6 +10,8 @@ const struct native_way native_ways[] = {
 	{ "netfilter", "netfilter", LD_NETFILTER, false, L3 },
 	{ "tc", "tc", LD_TC, false, 1u << JUDGE_INGRESS },
 	{ "tc load_bytes", "tc", LD_TC, true, 1u << JUDGE_INGRESS },
+	{ "socket", "socket", LD_SOCKET, false, L3 },
+	{ "xt_bpf", "xt_bpf", LD_XTCODE, false, L3 },
 	{ "cbpf", "cbpf", LD_CBPF, false, 1u << JUDGE_INGRESS },
 	{ NULL, NULL, LD_XDP, false, 0 },
 };

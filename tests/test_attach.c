@@ -50,6 +50,10 @@ static const struct place {
 	  0, 1 },
 	{ "cgroup egress", { .kind = LD_CGROUP, .cgroup = TRAFFIC_CGROUP, .egress = true }, BPF_PROG_TYPE_CGROUP_SKB,
 	  BPF_CGROUP_INET_EGRESS, 0, 1 },
+	{ "socket input", { .kind = LD_SOCKET, .pf = NFPROTO_IPV4, .hooknum = NF_INET_LOCAL_IN, .prio = 7 },
+	  BPF_PROG_TYPE_SOCKET_FILTER, 0, 1, 0 },
+	{ "socket output", { .kind = LD_SOCKET, .pf = NFPROTO_IPV4, .hooknum = NF_INET_LOCAL_OUT, .prio = -300, .egress = true },
+	  BPF_PROG_TYPE_SOCKET_FILTER, 0, 1, 0 },
 };
 #define N_PLACE ((int)(sizeof(places) / sizeof(places[0])))
 
@@ -484,6 +488,68 @@ START_TEST(device_goes)
 }
 END_TEST
 
+/* ---- classic BPF in a match */
+
+static int try_code(uint32_t n, uint32_t pad)
+{
+	static struct sock_filter i[128];
+	const struct sock_filter body[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 22),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TRAFFIC_DROPPED, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct be_filter f = { .n = pad + 4, .insn = i };
+	struct ld_attach what = {
+		.n_filter = n, .filter = &f, .meta = "code", .meta_len = 4,
+		.where = { .kind = LD_XTCODE, .pf = NFPROTO_IPV4, .hooknum = NF_INET_LOCAL_IN, .prio = -7 },
+	};
+
+	for (uint32_t k = 0; k < pad; k++)
+		i[k] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_IMM, k);
+	memcpy(i + pad, body, sizeof(body));
+	return ld_attach_all(&live_diags, &what, 1);
+}
+
+START_TEST(code_under_traffic)
+{
+	struct traffic_count n;
+	int fd, killed = 0;
+	struct traffic t;
+	pid_t pid;
+
+	ck_assert_int_eq(try_code(1, 61), -E2BIG);
+	ck_assert_int_eq(try_code(2, 0), -E2BIG);
+	nothing_left("code");
+	ck_assert_msg(!try_code(1, 60), "%s", live_said());
+	ck_assert_str_eq(only_state("code")->id, "xtbpf-ip-input--7");
+	ck_assert_str_eq(only_state("code")->target, "xt_bpf");
+	ck_assert_mem_eq(only_state("code")->meta, "code", 4);
+	pid = traffic_start(false, &fd);
+	for (uint32_t i = 1; i <= 40; i++) {
+		pid_t child = fork();
+
+		if (!child)
+			_exit(try_code(1, i) != 0);
+		usleep(150 * i);
+		killed += !kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		ck_assert_int_eq(only_state("code")->where.prio, -7);
+	}
+	n = traffic_end(pid, fd);
+	ck_assert_msg(!n.leaked && !n.lost, "of %lu, %lu leaked, %lu lost", n.sent, n.leaked, n.lost);
+	ck_assert_int_gt(killed, 0);
+	ck_assert(!try_code(1, 0));
+	live_sh("test $(nft list ruleset | grep -c 'chain program-') = 1");
+	ck_assert_int_eq(ld_detach(&live_diags, "xtbpf-ip-input--7"), 0);
+	t = traffic_open(false);
+	traffic_expect(&t, "code", true);
+	nothing_left("code");
+	live_sh("! nft list tables | grep fwjit");
+	traffic_close(&t);
+}
+END_TEST
+
 static void setup(void)
 {
 	live_setup();
@@ -549,6 +615,7 @@ static Suite *suite(void)
 			if (i >= rows[k].first && i < rows[k].end)
 				tcase_add_loop_test(t, rows[k].test, i, i + 1);
 	}
+	tcase_add_test(t, code_under_traffic);
 	suite_add_tcase(s, t);
 	return s;
 }
