@@ -235,14 +235,15 @@ static void hand_over(struct cli *c, const struct diags *from)
 }
 
 /* The target for a placed program: the one asked for, or the first that fits. What stood in the way of those before it
- * goes to d->over; if none fits, the last one's diagnostics are the caller's. */
+ * goes to d->over; if none fits, the best one's diagnostics are the caller's. */
 static int choose(struct cli *c, struct plan *p, struct plan_dev *d)
 {
 	enum imr_hooknum num = imr_hooks[d->placed->chain[0].hook].num;
-	struct diags last = { .arena = c->arena };
+	struct diags best = { .arena = c->arena };
 	bool permitted = false, fits = false;
 
 	for (const struct target *t = be_targets; t->name; t++) {
+		struct diags now = { .arena = c->arena };
 		const char *what, *key;
 
 		if ((p->target ? t != p->target : t->hooks & BE_ON_REQUEST) || !(t->hooks & 1u << num))
@@ -253,16 +254,16 @@ static int choose(struct cli *c, struct plan *p, struct plan_dev *d)
 			d->over = over_add(c, d->over, t, arena_printf(c->arena, "the caller may not %s (%s)", what, key));
 			continue;
 		}
-		permitted = true;
-		last = (struct diags){ .arena = c->arena };
-		if (try_target(c, p, d, t, &last)) {
+		if (try_target(c, p, d, t, &now)) {
 			d->target = t;
-			hand_over(c, &last);
+			hand_over(c, &now);
 			return 0;
 		}
-		d->over = over_add(c, d->over, t, last_words(c, &last));
+		d->over = over_add(c, d->over, t, last_words(c, &now));
+		best = permitted ? best : now;
+		permitted = true;
 	}
-	hand_over(c, &last);
+	hand_over(c, &best);
 	if (permitted)
 		return EXIT_INEXACT;
 	if (!fits)
