@@ -176,6 +176,7 @@ static void said(struct tally *t)
 		fclose(f);
 }
 
+/* The first line of what the command said. */
 static void show(const char *name)
 {
 	char path[64], line[512];
@@ -183,7 +184,7 @@ static void show(const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
+	if (f && fgets(line, sizeof(line), f))
 		printf("    %s", line);
 	if (f)
 		fclose(f);
@@ -262,7 +263,7 @@ static void one_ruleset(struct tally *t, const struct rung *g, pid_t pid, struct
 	status = write_rules(rules) ? command(g, pid, verb) : -1;
 	if (status) {
 		t->unsaid++;
-		if (g->filters && t->unsaid <= 2) {
+		if (g->filters && t->unsaid == 1) {
 			printf("%s: not applied, exit status %d:\n", g->name, WEXITSTATUS(status));
 			show("err");
 		}
