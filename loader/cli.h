@@ -130,6 +130,7 @@ int verb_dump(struct cli *c);
 int verb_probe(struct cli *c);
 int verb_detach(struct cli *c);
 int verb_watch(struct cli *c);
+int verb_oci_hook(struct cli *c);
 int verb_delegate(struct cli *c);
 /* What a watcher has attached so far; zeroed before the first time. */
 struct applied {

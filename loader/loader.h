@@ -178,6 +178,9 @@ int ld_claim_open(struct diags *ds, struct ld_claim *ret);
 bool ld_claim_stands(const struct ld_claim *c);
 void ld_claim_close(struct ld_claim *c);	/* and removes what nobody holds any more */
 int ld_claims_end(struct diags *ds);
+/* ns.c: is this the network namespace at path, or where path is NULL one made for a container: its owner is the caller's
+ * user namespace, and process 1 is not in it? */
+bool ld_netns_contained(const char *path);
 /* holders.c: does this network namespace have a name, or another program in it? */
 bool ld_netns_held(void);
 /* The attachments of this network namespace; none where there is no BPF file system. */

@@ -22,6 +22,7 @@ static const struct verb {
 	{ "watch",  verb_watch,  "[--dev IF]…", "follow the live rules and keep the programs in step" },
 	{ "detach", verb_detach, "[--all | ID]", "remove what fwjit attached" },
 	{ "delegate", verb_delegate, "--pid PID", "give the user namespace of a process the BPF rights that apply needs there" },
+	{ "oci-hook", verb_oci_hook, "[--dev IF]… [--target T] [--access A] [--on-failure open|closed] [--from legacy|nft]", "createContainer hook: a container's firewall, before its first instruction" },
 	{ NULL, NULL, NULL, NULL },
 };
 

@@ -44,6 +44,15 @@ bool ld_netns_ours(void)
 	return owner >= 0 && !fstat(owner, &st) && st.st_ino == inode_of("/proc/thread-self/ns/user");
 }
 
+bool ld_netns_contained(const char *path)
+{
+	uint64_t of_init = inode_of("/proc/1/ns/net");
+
+	if (path)
+		return inode_of(path) == ld_netns_inode();
+	return ld_netns_ours() && of_init != ld_netns_inode();
+}
+
 bool ld_effective(unsigned int cap)
 {
 	return ld_rights(false) >> cap & 1;
