@@ -121,7 +121,7 @@ bool cb_const(const struct cb *cb, const struct imr_insn *i, u128 *ret)
 		*ret = in ? name_number(cb->opts->dev) : 0;
 		return true;
 	case F_META_IIFTYPE:
-		*ret = in ? imr_iiftype(cb->opts->dev) : 0;
+		*ret = cb->l2 ? imr_iiftype(cb->opts->dev) : 0;
 		return true;
 	case F_META_OIF:
 		*ret = cb->egress ? cb->opts->ifindex : 0;
@@ -191,7 +191,7 @@ static void ask(struct cb *cb, const struct imr_insn *i, const struct imr_at *at
 
 	if (cb_base(i) == B_LL && !cb->l2)
 		cb_refuse(cb, at, "there is no link layer header here", NULL);
-	if (dev && !cb->l2 && !none)
+	if (dev && !cb->l2 && (!none || i->field == F_META_IIFTYPE))
 		cb_refuse(cb, at, "the packet's devices are not seen here", "let the rule that calls the program ask");
 	if (cb_base(i) != B_META && cb_bits(i) > 128)
 		cb_refuse(cb, at, "more than 16 bytes in one load", NULL);
@@ -308,12 +308,23 @@ static void make_room(struct cb *cb)
 	cb->resume = arena_alloc(a, (c->n + 1) * sizeof(*cb->resume));
 }
 
+static void refuse_untold(struct cb *cb)
+{
+	uint32_t n;
+	const struct imr_untold *u = imr_sent_untold(cb->imr, cb->chain - cb->imr->chain, &n);
+
+	for (uint32_t i = 0; i < n; i++)
+		cb_refuse(cb, &u[i].rule->at, u[i].what, u[i].hint);
+}
+
 void cb_prepare(struct cb *cb)
 {
 	const struct imr_chain *c = cb->chain;
 	bool counts = c->policy_count;
 
 	check_chain(cb);
+	if (cb->egress)
+		refuse_untold(cb);
 	if (cb->bad)
 		return;
 	cb->def = arena_alloc(cb->imr->arena, (cb->n_val + 1) * sizeof(*cb->def));

@@ -26,10 +26,11 @@ static void header_length(struct cb *cb)
 	cb_op(&cb->e, BPF_LDX | BPF_B | BPF_MSH, cb->nh);
 }
 
-/* __nft_set_pktinfo_ipv4_validate; where a packet leaves, the kernel counts the link header in. */
+/* __nft_set_pktinfo_ipv4_validate */
 static void validate4(struct cb *cb, uint32_t bad)
 {
 	struct cb_emit *e = &cb->e;
+	bool link = cb->egress && cb->imr->profile.egress_len4;
 
 	cb_len(cb);
 	continue_if(cb, BPF_JGE, cb->nh + IP4_HLEN, true, bad);
@@ -37,15 +38,15 @@ static void validate4(struct cb *cb, uint32_t bad)
 	continue_if(cb, BPF_JGE, 0x45, true, bad);
 	continue_if(cb, BPF_JGT, 0x4f, false, bad);
 	header_length(cb);
-	if (cb->nh != cb->data) {
+	if (link) {
 		cb_op(e, BPF_MISC | BPF_TXA, 0);
-		cb_op(e, BPF_ALU | BPF_ADD, cb->nh - cb->data);
+		cb_op(e, BPF_ALU | BPF_ADD, cb->nh);
 		cb_op(e, BPF_MISC | BPF_TAX, 0);
 	}
 	cb_op(e, BPF_LD | BPF_H | BPF_ABS, cb->nh + 2);
 	continue_if(cb, BPF_JGE | BPF_X, 0, true, bad);
-	if (cb->data)
-		cb_op(e, BPF_ALU | BPF_ADD, cb->data);
+	if (!link)
+		cb_op(e, BPF_ALU | BPF_ADD, cb->nh);
 	cb_op(e, BPF_MISC | BPF_TAX, 0);
 	cb_len(cb);
 	continue_if(cb, BPF_JGE | BPF_X, 0, true, bad);
@@ -112,7 +113,7 @@ static void parse6(struct cb *cb, uint32_t parsed)
 		continue_if(cb, BPF_JGE, 0x60, true, parsed);
 		continue_if(cb, BPF_JGT, 0x6f, false, parsed);
 		cb_op(e, BPF_LD | BPF_H | BPF_ABS, cb->nh + 4);
-		cb_op(e, BPF_ALU | BPF_ADD, cb->nh + IP6_HLEN);
+		cb_op(e, BPF_ALU | BPF_ADD, (cb->egress && cb->imr->profile.egress_len6 ? 0 : cb->nh) + IP6_HLEN);
 		cb_op(e, BPF_MISC | BPF_TAX, 0);
 		cb_len(cb);
 		continue_if(cb, BPF_JGE | BPF_X, 0, true, parsed);
@@ -197,19 +198,8 @@ static void fill(struct cb *cb)
 		fill_base(cb, b);
 }
 
-/* A frame that leaves with a tag among its bytes: where its network header is cannot be asked. (A VLAN device's tag is
- * beside the bytes until the driver.) */
-static void refuse_tags(struct cb *cb)
-{
-	cb_ad(cb, SKF_AD_PROTOCOL);
-	continue_if(cb, BPF_JEQ, ETH_P_8021Q, false, cb->drop);
-	continue_if(cb, BPF_JEQ, ETH_P_8021AD, false, cb->drop);
-}
-
 void cb_prologue(struct cb *cb)
 {
-	if (cb->egress && cb->from == 0)
-		refuse_tags(cb);
 	clear_facts(cb);
 	if (cb->use4 || cb->use6)
 		transport(cb);

@@ -126,14 +126,15 @@ static bool is_const(const struct be_cc *cc, uint8_t field, u128 *ret)
 	unsigned int none = out ? HF_NO_OIF : HF_NO_IIF;
 
 	*ret = 0;
+	if (field == F_META_IIFTYPE) {
+		*ret = imr_iiftype(cc->opts->dev);
+		return cc->opts->ifindex;
+	}
 	if (imr_hooks[cc->chain->hook].facts & none)
 		return true;
 	if (!cc->opts->ifindex || out != (cc->num == HN_EGRESS))
 		return false;
-	if (field == F_META_IIFTYPE)
-		*ret = imr_iiftype(cc->opts->dev);
-	else
-		*ret = field == F_META_IIF || field == F_META_OIF ? cc->opts->ifindex : name_number(cc->opts->dev);
+	*ret = field == F_META_IIF || field == F_META_OIF ? cc->opts->ifindex : name_number(cc->opts->dev);
 	return true;
 }
 
@@ -247,6 +248,15 @@ static const struct imr_at **first_uses(struct be_cc *cc)
 	return by;
 }
 
+static void refuse_untold(struct be_cc *cc)
+{
+	uint32_t n;
+	const struct imr_untold *u = imr_sent_untold(cc->imr, cc->chain - cc->imr->chain, &n);
+
+	for (uint32_t i = 0; i < n; i++)
+		be_refuse(cc, &u[i].rule->at, u[i].what, u[i].hint);
+}
+
 void be_collect(struct be_cc *cc)
 {
 	const struct imr_chain *c = cc->chain;
@@ -257,6 +267,8 @@ void be_collect(struct be_cc *cc)
 	for (uint32_t r = 0; r < c->n; r++)
 		for (uint32_t i = 0; i < c->rule[r].n; i++)
 			collect_insn(cc, &c->rule[r].insn[i], &c->rule[r].at);
+	if (cc->num == HN_EGRESS)
+		refuse_untold(cc);
 	if (cc->bad)
 		return;
 	cc->def = arena_alloc(cc->imr->arena, (cc->n_val + 2) * sizeof(*cc->def));

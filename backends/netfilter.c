@@ -25,6 +25,8 @@ static bool meta(struct be_cc *cc, enum imr_field f)
 	bool in = f == F_META_IIF || f == F_META_IIFNAME || f == F_META_IIFTYPE;
 	uint32_t none;
 
+	if (f == F_META_IIFTYPE && (cc->num == HN_OUTPUT || cc->num == HN_POSTROUTING))
+		return false;	/* skb->dev's: imr/known.c */
 	if (!cc->caps->var_offset)	/* CAP_PERFMON: the kernel's own structures are not for everybody */
 		return false;
 	none = be_label_new(&cc->e);

@@ -72,19 +72,19 @@ static void transport4(struct be_cc *cc)
 	}
 }
 
-/* The lengths against each other, R1 being that of the header: __nft_set_pktinfo_ipv4_validate, which counts from where
- * skb->data is. R2: the packet's length. */
+/* The lengths against each other, R1 being that of the header: __nft_set_pktinfo_ipv4_validate. R2: the packet's
+ * length. */
 static void lengths4(struct be_cc *cc, struct be_window w, uint32_t bad)
 {
 	struct be_emit *e = &cc->e;
-	bool egress = cc->num == HN_EGRESS;
+	bool link = cc->num == HN_EGRESS && cc->imr->profile.egress_len4;
 
 	be_jmp32(e, BPF_JLT, BPF_REG_1, IP4_HLEN, bad);
 	field(cc, 2, BPF_REG_2, w, 2);
 	get(cc, BPF_REG_3, REC_END);
 	get(cc, BPF_REG_4, REC_NH);
 	be_mov_reg(e, BPF_REG_0, BPF_REG_1);
-	if (egress)
+	if (link)
 		be_alu64_reg(e, BPF_ADD, BPF_REG_0, BPF_REG_4);
 	else
 		be_alu64_reg(e, BPF_SUB, BPF_REG_3, BPF_REG_4);
@@ -135,7 +135,7 @@ static void parse6(struct be_cc *cc, uint32_t bad, uint32_t parsed)
 		version(cc, w, 6, bad);
 		field(cc, 2, BPF_REG_2, w, 4);
 		be_alu64(e, BPF_ADD, BPF_REG_2, IP6_HLEN);
-		get(cc, BPF_REG_3, REC_NHLEN);
+		get(cc, BPF_REG_3, cc->num == HN_EGRESS && cc->imr->profile.egress_len6 ? REC_END : REC_NHLEN);
 		be_jmp64_reg(e, BPF_JGT, BPF_REG_2, BPF_REG_3, bad);
 	}
 	get(cc, BPF_REG_4, REC_NH);

@@ -318,6 +318,7 @@ struct imr_view {
 	uint16_t protocol;	/* skb->protocol as a number */
 	uint32_t ll, nh, end;	/* link layer, network header, end of the visible bytes */
 	uint32_t len;		/* skb->len at this hook */
+	bool popped;		/* the outer tag is beside the bytes */
 	bool hop;		/* it is being forwarded: its time to live is one less than in the frame */
 	bool th_ok, tx_ok;
 	uint8_t th_proto, tx_proto;
@@ -383,5 +384,9 @@ struct imr *imr_place_slice(const struct imr *imr, const struct imr_env *env);
 const struct imr_rule **imr_tag_readers(struct imr *imr, uint32_t *ret_n);
 /* Makes what any rule asks of a tag unknown: before imr_place_slice, for a device that may do so. */
 void imr_tags_unknown(struct imr *imr);
+
+/* sent.c: the rules of a placed program at egress that no program can say, and why. */
+struct imr_untold { const struct imr_rule *rule; const char *what, *hint; };
+const struct imr_untold *imr_sent_untold(const struct imr *imr, uint32_t chain, uint32_t *ret_n);
 
 #endif

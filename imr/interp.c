@@ -135,7 +135,7 @@ static uint8_t ll_byte(const struct run *r, uint32_t off)
 
 	if (off < 12)
 		return r->pkt->frame[off];
-	if (v->nh - v->ll == 18 && off >= 16 && off < 18)
+	if (v->popped && v->nh - v->ll == 18 && off >= 16 && off < 18)
 		return off == 16 ? v->protocol >> 8 : v->protocol & 0xff;
 	return byte_in(r, v->ll + off);
 }
@@ -183,7 +183,7 @@ static u128 fact(const struct run *r, enum imr_field f)
 	case F_META_OIF:	return oif ? r->pkt->oif : 0;
 	case F_META_IIFNAME:	return iif ? name_number(r->pkt->iifname) : 0;
 	case F_META_OIFNAME:	return oif ? name_number(r->pkt->oifname) : 0;
-	case F_META_IIFTYPE:	return iif ? v->iiftype : 0;
+	case F_META_IIFTYPE:	return v->iiftype;
 	case F_META_NFPROTO:	return v->nfproto;
 	case F_META_PROTOCOL:	return v->protocol;
 	case F_META_MARK:	return r->pkt->mark;

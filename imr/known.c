@@ -113,9 +113,12 @@ static enum kind ld_kind(const struct known_ctx *k, const struct imr_insn *i, st
 	unsigned int facts = imr_hooks[k->seg->chain->hook].facts;
 
 	switch (i->field) {
+	case F_META_IIFTYPE:	/* the kernel reads skb->dev's, which is set for some packets of its own */
+		if (imr_hooks[k->seg->chain->hook].num == HN_OUTPUT || imr_hooks[k->seg->chain->hook].num == HN_POSTROUTING)
+			return K_UNKNOWN;
+		return device_kind(k, i->field, v);
 	case F_META_IIF:
 	case F_META_IIFNAME:
-	case F_META_IIFTYPE:
 		return facts & HF_NO_IIF ? known(v, 0) : device_kind(k, i->field, v);
 	case F_META_OIF:
 	case F_META_OIFNAME:

@@ -14,6 +14,7 @@
 
 #define ETH_HLEN	14
 #define VLAN_HLEN	4
+#define VLAN_MAX_DEPTH	8
 #define IP4_HLEN	20
 #define IP6_HLEN	40
 #define TYPE_802_3	0x0001
@@ -62,6 +63,7 @@ static bool pop_tag(struct imr_view *v, const struct imr_pkt *p)
 		return false;
 	v->protocol = protocol_of(p, v->nh + 2);
 	v->nh += VLAN_HLEN;
+	v->popped = true;
 	return true;
 }
 
@@ -348,43 +350,59 @@ static bool view_l3(struct imr_view *v, const struct imr_pkt *p, const struct im
 	return !early || (p->frame[v->nh + 6] != NEXT_HOP && !is_fragment6(p, v, bound));
 }
 
-/* __nft_set_pktinfo_ipv4_validate. Where a packet leaves, lengths are counted from the link header, and the kernel
- * compares them as they are. */
-static bool validate_ip4(const struct imr_view *v, const struct imr_pkt *p, uint32_t data)
+/* __nft_set_pktinfo_ipv4_validate. `before`: bytes before the network header that some kernels count in where a packet
+ * leaves. */
+static bool validate_ip4(const struct imr_view *v, const struct imr_pkt *p, uint32_t before)
 {
 	const uint8_t *h = p->frame + v->nh;
-	uint32_t thoff, len;
+	uint32_t len;
 
 	if (v->end - v->nh < IP4_HLEN || h[0] >> 4 != 4 || (h[0] & 15) < 5)
 		return false;
 	len = be16(h + 2);
-	thoff = v->nh - data + (h[0] & 15) * 4;
-	return v->len >= len && len >= thoff;
+	return v->end - v->nh + before >= len && len >= before + (h[0] & 15) * 4;
 }
 
 /* __nft_set_pktinfo_ipv6_validate, but for the walk */
-static bool validate_ip6(const struct imr_view *v, const struct imr_pkt *p)
+static bool validate_ip6(const struct imr_view *v, const struct imr_pkt *p, uint32_t before)
 {
 	const uint8_t *h = p->frame + v->nh;
 
-	return v->end - v->nh >= IP6_HLEN && h[0] >> 4 == 6 && v->end - v->nh - IP6_HLEN >= be16(h + 4);
+	return v->end - v->nh >= IP6_HLEN && h[0] >> 4 == 6 && v->end - v->nh - IP6_HLEN + before >= be16(h + 4);
 }
 
 /* nft_do_chain_netdev, nft_do_chain_inet_ingress */
-static bool view_netdev(struct imr_view *v, const struct imr_pkt *p, const struct imr_hook_info *hook, bool bound)
+static bool view_netdev(struct imr_view *v, const struct imr_pkt *p, const struct imr_hook_info *hook,
+			const struct imr_profile *prof)
 {
 	uint32_t data = hook->num == HN_EGRESS ? v->ll : v->nh;
 
 	v->nfproto = FAM_NETDEV;
 	v->len = v->end - data;
-	if (v->protocol == TYPE_IP4 && validate_ip4(v, p, data))
+	if (v->protocol == TYPE_IP4 && validate_ip4(v, p, prof->egress_len4 ? v->nh - data : 0))
 		find_th4(v, p);
-	if (v->protocol == TYPE_IP6 && validate_ip6(v, p))
-		find_th6(v, p, data, bound);
+	if (v->protocol == TYPE_IP6 && validate_ip6(v, p, prof->egress_len6 ? v->nh - data : 0))
+		find_th6(v, p, data, prof->v6_exthdr_bound);
 	if (hook->family != FAM_INET)
 		return true;
 	v->nfproto = v->protocol == TYPE_IP4 ? FAM_IP : FAM_IP6;
 	return v->th_ok;
+}
+
+/* packet_parse_headers: of a frame that a packet socket sends, the protocol is its type field as it is, and the network
+ * header stands behind all of its tags (vlan_get_protocol_and_depth) unless these are too many or cut off. */
+static void view_sent(struct imr_view *v, const struct imr_pkt *p)
+{
+	unsigned int type = v->protocol = be16(p->frame + 12);
+	uint32_t at = ETH_HLEN;
+
+	for (int tags = 1; is_vlan(type); tags++) {
+		if (tags == VLAN_MAX_DEPTH || at + VLAN_HLEN > p->len)
+			return;
+		type = be16(p->frame + at + 2);
+		at += VLAN_HLEN;
+	}
+	v->nh = at;
 }
 
 void imr_view(struct imr_view *ret, const struct imr_pkt *pkt, enum imr_hook hook, const struct imr_profile *p)
@@ -396,16 +414,17 @@ void imr_view(struct imr_view *ret, const struct imr_pkt *pkt, enum imr_hook hoo
 		return;
 	ret->nh = ETH_HLEN;
 	ret->end = pkt->len;
-	ret->iiftype = pkt->iif || *pkt->iifname ? imr_iiftype(pkt->iifname) : 0;
+	if (info->num == HN_EGRESS)	/* what leaves has skb->dev alone, and its type is read */
+		ret->iiftype = pkt->oif || *pkt->oifname ? imr_iiftype(pkt->oifname) : 0;
+	else
+		ret->iiftype = pkt->iif || *pkt->iifname ? imr_iiftype(pkt->iifname) : 0;
 	ret->protocol = protocol_of(pkt, 12);
-	if (info->num == HN_EGRESS) {
-		ret->domain = !is_vlan(ret->protocol) && view_netdev(ret, pkt, info, p->v6_exthdr_bound);
+	if (info->num == HN_EGRESS)
+		view_sent(ret, pkt);
+	else if (is_vlan(ret->protocol) && !pop_tag(ret, pkt))
 		return;
-	}
-	if (is_vlan(ret->protocol) && !pop_tag(ret, pkt))
-		return;
-	if (info->num == HN_INGRESS)
-		ret->domain = view_netdev(ret, pkt, info, p->v6_exthdr_bound);
+	if (info->num == HN_INGRESS || info->num == HN_EGRESS)
+		ret->domain = view_netdev(ret, pkt, info, p);
 	else
 		ret->domain = view_l3(ret, pkt, info, p->v6_exthdr_bound);
 }

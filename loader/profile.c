@@ -38,6 +38,14 @@ static const char rules[] =
 	"meta l4proto 6 counter drop comment \"no_bound\"\n"
 	"}\n}\n";
 
+/* What leaves v1; apart from the others, since the hook is of Linux 5.16. */
+static const char egress_rules[] =
+	"table netdev p { chain c { type filter hook egress device v1 priority 0;\n"
+	"meta protocol ip meta l4proto 17 counter comment \"short4\"\n"
+	"meta protocol ip6 meta l4proto 17 counter comment \"egress_len6\"\n"
+	"meta protocol ip @th,8,24 0x004011 counter comment \"egress_th_off\"\n"
+	"}\n}\n";
+
 static const uint8_t mac[2][6] = { { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 } };
 
 /* v0 receives, v1 sends. */
@@ -164,6 +172,17 @@ static int send_exthdr(int fd, unsigned int ifindex)
 	return send_frame(fd, ifindex, ETH_P_IPV6, p, sizeof(p));
 }
 
+/* IPv6, UDP, 8 bytes of it there, 22 by the header: as many as there are with a link header. */
+static int send_long6(int fd, unsigned int ifindex)
+{
+	uint8_t p[48] = {
+		0x60, 0, 0, 0, 0, 22, 17, 64, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+		0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 99, 0, 99, 0, 8, 0, 0,
+	};
+
+	return send_frame(fd, ifindex, ETH_P_IPV6, p, sizeof(p));
+}
+
 static int send_all(void)
 {
 	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -172,6 +191,7 @@ static int send_all(void)
 
 	err = err ? err : send_udp(fd, v1, 1, 53);
 	err = err ? err : send_exthdr(fd, v1);
+	err = err ? err : send_long6(fd, v1);
 	return err ? err : send_udp(fd, v1, 0, 54);
 }
 
@@ -202,6 +222,9 @@ static int read_back(struct imr_profile *ret)
 		if (packets(text, "\"control\"") == 1) {
 			ret->th_fast_frag = packets(text, "\"th_fast_frag\"") == 1;
 			ret->v6_exthdr_bound = packets(text, "\"no_bound\"") == 0;
+			ret->egress_len4 = packets(text, "\"short4\"") == 0;
+			ret->egress_len6 = packets(text, "\"egress_len6\"") > 0;
+			ret->egress_th_off = packets(text, "\"egress_th_off\"") > 0;
 			return 0;
 		}
 		usleep(10000);
@@ -220,6 +243,8 @@ static int experiment(void *arg, void *ret)
 	err = err ? err : set_up(&nl, "v0");
 	err = err ? err : set_up(&nl, "v1");
 	err = err ? err : nft(argv, rules, none, sizeof(none));
+	if (!err)
+		nft(argv, egress_rules, none, sizeof(none));
 	err = err ? err : send_all();
 	return err ? err : read_back(ret);
 }

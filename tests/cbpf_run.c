@@ -17,10 +17,10 @@ bool cbpf_skb_make(struct cbpf_skb *ret, uint8_t *buf, const struct imr_view *v,
 		memcpy(buf, pkt->frame + v->nh, ret->len);
 		return true;
 	}
-	ret->tagged = v->nh != 14;
-	ret->len = pkt->len - (v->nh - 14);
+	ret->tagged = v->popped;
+	ret->len = pkt->len - (v->popped ? 4 : 0);
 	memcpy(buf, pkt->frame, 12);
-	memcpy(buf + 12, pkt->frame + v->nh - 2, pkt->len - v->nh + 2);
+	memcpy(buf + 12, pkt->frame + pkt->len - ret->len + 12, ret->len - 12);
 	if (ret->tagged) {
 		ret->vlan_tpid = pkt->frame[12] << 8 | pkt->frame[13];
 		ret->vlan_tci = pkt->frame[14] << 8 | pkt->frame[15];

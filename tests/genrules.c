@@ -32,7 +32,7 @@ static const char *const names[] = { "tap0", "tap", "eth0", "t", "tap00", "lo" }
 
 #define PICK(r, list) (list)[rng_below(r, sizeof(list) / sizeof(*(list)))]
 
-struct words { struct rng *r; struct strbuf *out; bool v6, netdev, inet, typed; };
+struct words { struct rng *r; struct strbuf *out; bool v6, netdev, inet, typed, egress; };
 
 static const char *eq(struct rng *r)
 {
@@ -98,13 +98,16 @@ static void nft_raw(struct words *w)
 	static const char *const raw[] = { "@th,8,24 0x003500", "@nh,64,8 0x40", "@th,0,32 0x00160035", "@th,16,16 0x0035",
 					   "@nh,96,32 0x0a010203", "@th,104,8 0x02", "@nh,72,16 0x1122" };
 
+	/* Or, where a frame leaves, whose network header is meant cannot be seen. */
+	if (w->egress && !w->typed && rng_chance(w->r, 90))
+		strbuf_add(w->out, "meta protocol %s ", w->v6 ? "ip6" : "ip");
 	strbuf_add(w->out, "%s ", PICK(w->r, raw));
 }
 
 static void nft_meta(struct words *w)
 {
 	switch (rng_below(w->r, 5)) {
-	case 0: strbuf_add(w->out, "iifname %s\"%s%s\" ", eq(w->r), PICK(w->r, names), rng_chance(w->r, 30) ? "*" : ""); break;
+	case 0: strbuf_add(w->out, "%sname %s\"%s%s\" ", w->egress && rng_chance(w->r, 90) ? "oif" : "iif", eq(w->r), PICK(w->r, names), rng_chance(w->r, 30) ? "*" : ""); break;
 	case 1: strbuf_add(w->out, "meta length %s%u ", cmp(w->r), 40 + rng_below(w->r, 40)); break;
 	case 2: strbuf_add(w->out, "meta l4proto %s%s ", eq(w->r), PICK(w->r, protos)); break;
 	case 3:
@@ -117,7 +120,7 @@ static void nft_meta(struct words *w)
 		break;
 	default:
 		if (w->netdev)
-			strbuf_add(w->out, "iif %s\"tap0\" ", eq(w->r));
+			strbuf_add(w->out, "%s %s\"tap0\" ", w->egress ? "oif" : "iif", eq(w->r));
 		else
 			strbuf_add(w->out, "oifname %s\"out0\" ", eq(w->r));
 		break;
@@ -189,7 +192,7 @@ static void nft_rule(struct words *w, const char *const *chains, unsigned int n_
 	/* One protocol a rule: the tool refuses two that exclude each other. */
 	if (w->inet || w->netdev)
 		w->v6 = rng_below(w->r, 2);
-	w->typed = kind < 15;
+	w->typed = kind < 15 || (w->egress && kind < 30 && rng_chance(w->r, 90));
 	if (kind < 15)
 		nft_type(w);
 	else if (kind < 30)
@@ -206,10 +209,11 @@ static void nft_rule(struct words *w, const char *const *chains, unsigned int n_
 
 static char *gen_nft(struct arena *a, struct rng *r, enum judge_hook hook, unsigned int n)
 {
-	static const char *const l3[] = { "inet", "ip", "ip6" }, *const hooks[] = { "ingress", "prerouting", "input", "forward" };
+	static const char *const l3[] = { "inet", "ip", "ip6" }, *const hooks[] = { "ingress", "prerouting", "input", "forward", "egress" };
 	static const char *const chains[] = { "c2", "c1" };
 	struct strbuf out = { .arena = a };
-	struct words w = { .r = r, .out = &out, .netdev = hook == JUDGE_INGRESS };
+	struct words w = { .r = r, .out = &out, .netdev = hook == JUDGE_INGRESS || hook == JUDGE_EGRESS,
+			   .egress = hook == JUDGE_EGRESS };
 	const char *family = w.netdev ? "netdev" : l3[rng_below(r, 3)];
 
 	w.inet = family[2] == 'e' && !w.netdev;

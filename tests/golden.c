@@ -3,7 +3,7 @@
  * Golden files: one file, one question, every answer. Sections begin with `-- NAME`:
  *
  *   -- nft | iptables | ip6tables | iptables-nft | ip6tables-nft | imr-text    the rules, loaded by their own tool
- *   -- hook ingress | prerouting | input | forward [FIRST LAST]                where the packets are judged (input), around
+ *   -- hook ingress | prerouting | input | forward | egress [FIRST LAST]       where the packets are judged (input), around
  *                                                                              the chains of which priorities (-1 0)
  *   -- imr, -- imr opt, -- imr PASS, -- imr placed                             the IMR as read, after passes, placed
  *   -- asm xdp                                                                 the program
@@ -141,6 +141,8 @@ static void ask(struct golden *g, const struct golden_run *run)
 	}
 	if (kernel != want)
 		wrong(g, "%s: the kernel says %d", run->line, kernel);
+	if (s->hook == JUDGE_EGRESS && s->placed && (subject_placed(s, &pkt) == V_DROP) != (want == JUDGE_DROP))
+		wrong(g, "%s: the placed IMR does not agree", run->line);
 	if (s->loaded.fd >= 0) {
 		int v = subject_program(s, p->frame, p->len);
 

@@ -12,7 +12,7 @@ static const struct { const char *name; enum judge_tool tool; } tools[] = {
 	{ "nft", JUDGE_NFT }, { "iptables", JUDGE_IPT }, { "ip6tables", JUDGE_IP6T },
 	{ "iptables-nft", JUDGE_IPT_NFT }, { "ip6tables-nft", JUDGE_IP6T_NFT },
 };
-static const char *const hooks[] = { "ingress", "prerouting", "input", "forward" };
+static const char *const hooks[] = { "ingress", "prerouting", "input", "forward", "egress" };
 static const char *const says[] = { [JUDGE_UNSEEN] = "unseen", [JUDGE_ACCEPT] = "accept", [JUDGE_DROP] = "drop" };
 
 static char *slurp(struct arena *a, const char *path)

@@ -16,7 +16,7 @@ enum judge_tool { JUDGE_NFT, JUDGE_IPT, JUDGE_IP6T, JUDGE_IPT_NFT, JUDGE_IP6T_NF
 enum judge_says { JUDGE_UNSEEN, JUDGE_ACCEPT, JUDGE_DROP };	/* unseen: the packet never came to the hook */
 
 /* Where the sensors sit. */
-enum judge_hook { JUDGE_INGRESS, JUDGE_PREROUTING, JUDGE_INPUT, JUDGE_FORWARD, JUDGE_PATH };
+enum judge_hook { JUDGE_INGRESS, JUDGE_PREROUTING, JUDGE_INPUT, JUDGE_FORWARD, JUDGE_EGRESS, JUDGE_PATH };
 
 /* JUDGE_PATH: the whole way of a packet, from the device to the end of input or forward; how many came to each place.
  * Nothing goes further than the two ends. */
@@ -31,6 +31,7 @@ struct judge_path {
 struct judge {
 	enum judge_hook hook;
 	int tap, out;			/* the tap devices' file descriptors */
+	int send, send4, send6;		/* JUDGE_EGRESS: sockets of packets and of the two families */
 	int map;
 	volatile uint64_t *word;	/* the sensors' counters */
 	int link[16];
@@ -39,6 +40,7 @@ struct judge {
 	unsigned int iif, oif;		/* device indices: tap0 and out0 */
 };
 
+/* JUDGE_EGRESS: frames are sent by a packet socket; one from tap0 to 02:00:00:00:00:03 by a raw socket and a route. */
 #define JUDGE_MAC { 2, 0, 0, 0, 0, 1 }	/* of tap0 */
 #define JUDGE_DEV "tap0"
 
@@ -59,6 +61,9 @@ int judge_flush(struct judge *j, enum judge_tool tool);
  * forward says so. */
 int judge_open_path(struct judge *j, bool forward);
 void judge_path(const struct judge *j, struct judge_path *ret);
+/* JUDGE_EGRESS: makes of an untagged IPv4 or IPv6 frame one that a raw socket sends, as it will be then; false where
+ * there is none. */
+bool judge_routed(uint8_t *frame, uint32_t len);
 enum judge_says judge_packet(struct judge *j, const void *frame, size_t len);
 /* One command in the judge's namespace, quietly; its exit status. */
 int judge_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -4,15 +4,16 @@
 
 #include "native.h"
 
+#define DEVICE (1u << JUDGE_INGRESS | 1u << JUDGE_EGRESS)
 #define L3 (1u << JUDGE_PREROUTING | 1u << JUDGE_INPUT | 1u << JUDGE_FORWARD)
 
 const struct native_way native_ways[] = {
 	{ "netfilter", "netfilter", LD_NETFILTER, false, L3 },
-	{ "tc", "tc", LD_TC, false, 1u << JUDGE_INGRESS },
-	{ "tc load_bytes", "tc", LD_TC, true, 1u << JUDGE_INGRESS },
+	{ "tc", "tc", LD_TC, false, DEVICE },
+	{ "tc load_bytes", "tc", LD_TC, true, DEVICE },
 	{ "socket", "socket", LD_SOCKET, false, L3 },
 	{ "xt_bpf", "xt_bpf", LD_XTCODE, false, L3 },
-	{ "cbpf", "cbpf", LD_CBPF, false, 1u << JUDGE_INGRESS },
+	{ "cbpf", "cbpf", LD_CBPF, false, DEVICE },
 	{ NULL, NULL, LD_XDP, false, 0 },
 };
 
@@ -26,6 +27,8 @@ static enum imr_hook hook_of(const struct subject *s, bool six)
 		return six ? HOOK_IP6_INPUT : HOOK_IP_INPUT;
 	case JUDGE_FORWARD:
 		return six ? HOOK_IP6_FORWARD : HOOK_IP_FORWARD;
+	case JUDGE_EGRESS:
+		return HOOK_NETDEV_EGRESS;
 	default:
 		return HOOK_NETDEV_INGRESS;
 	}
@@ -46,7 +49,7 @@ static bool has_chain(const struct imr *imr, enum imr_hook hook)
 static struct ld_where where_of(const struct subject *s, const struct native_way *w, enum imr_hook hook, int32_t prio)
 {
 	struct ld_where r = { .kind = w->kind, .pf = imr_hooks[hook].family, .hooknum = imr_hooks[hook].num, .prio = prio,
-			      .prio_min = prio + 1 };
+			      .prio_min = prio + 1, .egress = hook == HOOK_NETDEV_EGRESS };
 
 	if (imr_hooks[hook].family == FAM_NETDEV)
 		snprintf(r.dev, sizeof(r.dev), JUDGE_DEV);
@@ -56,7 +59,7 @@ static struct ld_where where_of(const struct subject *s, const struct native_way
 static bool compile(struct subject *s, const struct native_way *w, enum imr_hook hook, struct be_prog *ret)
 {
 	const struct imr *imr = s->form[s->n_form - 1].imr;
-	const struct imr_env *env = hook == HOOK_NETDEV_INGRESS ? &s->env : NULL;
+	const struct imr_env *env = imr_hooks[hook].family == FAM_NETDEV ? &s->env : NULL;
 	struct be_opts opts = { .load_bytes = w->load_bytes };
 	struct caps caps = { 0 };
 	struct imr *placed = imr_place_hook(imr, env, hook, (struct imr_range32){ INT32_MIN, INT32_MAX });
@@ -78,11 +81,11 @@ int native_attach(struct subject *s, const struct native_way *w, int32_t prio, s
 	int r = 0;
 
 	*ret = (struct native){ .n = 0 };
-	for (int six = 0; six < (s->hook == JUDGE_INGRESS ? 1 : 2) && !r; six++) {
+	for (int six = 0; six < (1u << s->hook & DEVICE ? 1 : 2) && !r; six++) {
 		enum imr_hook hook = hook_of(s, six);
 		unsigned int n = ret->n;
 
-		if (hook != HOOK_NETDEV_INGRESS && !has_chain(s->form[0].imr, hook))
+		if (imr_hooks[hook].family != FAM_NETDEV && !has_chain(s->form[0].imr, hook))
 			continue;
 		if (!compile(s, w, hook, &p[n])) {
 			r = 1;

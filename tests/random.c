@@ -2,7 +2,8 @@
 /*
  * Random rulesets against random and boundary packets. Each packet is asked of the kernel, of the interpreter before the
  * passes and after all of them (after each with --passes), and of the loaded XDP program: exactly at ingress; of a slice,
- * that what it drops the kernel drops, and that its program and its IMR agree.
+ * that what it drops the kernel drops, and that its program and its IMR agree. Then of attached programs, one kind after
+ * the other. At egress a third of the packets is sent by raw sockets through a route, the others by a packet socket.
  *
  *   random [--seed N] [--rulesets N] [--packets N] [--rules N] [--tool T] [--hook H] [--passes]
  */
@@ -33,7 +34,7 @@ struct tally {
 };
 
 static const char *const tool_names[] = { "nft", "iptables", "ip6tables", "iptables-nft", "ip6tables-nft" };
-static const char *const hook_names[] = { "ingress", "prerouting", "input", "forward" };
+static const char *const hook_names[] = { "ingress", "prerouting", "input", "forward", "egress" };
 static struct imr_profile profile;
 
 static void show(const struct subject *s, const char *rules, const uint8_t *frame, uint32_t len, const char *who, int says, int kernel)
@@ -83,6 +84,8 @@ static void one_packet(struct tally *t, struct subject *s, enum judge_says kerne
 	}
 	if (at.number < 64)
 		hit[at.number] = true;
+	if (s->hook == JUDGE_EGRESS && s->placed && (subject_placed(s, &pkt) == V_DROP) != (kernel == JUDGE_DROP))
+		diverges(t, s, rules, frame, len, "the placed IMR", subject_placed(s, &pkt), kernel);
 	if (s->loaded.fd < 0)
 		return;
 	x = subject_program(s, frame, len);
@@ -92,6 +95,16 @@ static void one_packet(struct tally *t, struct subject *s, enum judge_says kerne
 	v = subject_placed(s, &pkt);
 	if ((v == V_DROP) != (x == V_DROP))
 		diverges(t, s, rules, frame, len, "the placed IMR, against its program,", v, x);
+}
+
+/* Some that leave are sent by the stack instead of as they are. */
+static uint32_t packet_for(struct rng *r, const struct subject *s, const struct pool *pool, uint8_t *frame)
+{
+	uint32_t len = gen_packet(r, pool, frame);
+
+	if (s->hook == JUDGE_EGRESS && rng_chance(r, 30))
+		judge_routed(frame, len);
+	return len;
 }
 
 /* The same packets once more, with programs in the place of the rules. */
@@ -120,7 +133,7 @@ static void natively(struct tally *t, struct subject *s, struct judge *j, enum j
 			continue;
 		}
 		for (unsigned int i = 0; i < opt.packets; i++) {
-			uint32_t len = gen_packet(&again, pool, frame);
+			uint32_t len = packet_for(&again, s, pool, frame);
 			enum judge_says is;
 
 			if (s->hook == JUDGE_INGRESS && !gen_can_tell(frame, len))
@@ -156,9 +169,9 @@ static void one_ruleset(struct tally *t, struct judge *j, enum judge_tool tool, 
 		if (diags_have(&s.diags, DIAG_UNSUPPORTED)) {
 			t->refused++;
 		} else if (subject_compile(&s, true) && diags_have(&s.diags, DIAG_UNSUPPORTED) &&
-			   !diags_have(&s.diags, DIAG_ERROR)) {
+			   !diags_have(&s.diags, DIAG_ERROR) && (hook != JUDGE_EGRESS || !s.placed)) {
 			t->refused++;	/* not known at the place: named, and nothing is attached */
-		} else if (!s.placed || (s.loaded.fd < 0 && !geteuid())) {
+		} else if (!s.placed || (s.loaded.fd < 0 && !geteuid() && hook != JUDGE_EGRESS)) {
 			struct strbuf out = { .arena = a };
 
 			for (uint32_t i = 0; i < s.diags.n; i++)
@@ -169,14 +182,14 @@ static void one_ruleset(struct tally *t, struct judge *j, enum judge_tool tool, 
 			pool_fill(&pool, r, s.form[s.n_form - 1].imr);	/* where fields have names */
 			before = *r;
 			for (unsigned int i = 0; i < opt.packets; i++) {
-				uint32_t len = gen_packet(r, &pool, frame);
+				uint32_t len = packet_for(r, &s, &pool, frame);
 
 				if (hook == JUDGE_INGRESS && !gen_can_tell(frame, len))
 					continue;
 				kernel[i] = judge_packet(j, frame, len);
 				one_packet(t, &s, kernel[i], rules, frame, len, hit);
 			}
-			if (s.loaded.fd >= 0)
+			if (s.loaded.fd >= 0 || hook == JUDGE_EGRESS)
 				natively(t, &s, j, tool, rules, &pool, before, kernel);
 			for (unsigned int i = 1; i <= opt.rules; i++)
 				t->hits += hit[i];
@@ -189,6 +202,8 @@ static void one_ruleset(struct tally *t, struct judge *j, enum judge_tool tool, 
 
 static bool makes_sense(enum judge_tool tool, enum judge_hook hook)
 {
+	if (hook == JUDGE_EGRESS)
+		return tool == JUDGE_NFT;
 	return tool == JUDGE_NFT || hook == JUDGE_INPUT || hook == JUDGE_FORWARD || (hook == JUDGE_PREROUTING && tool < JUDGE_IPT_NFT);
 }
 
@@ -240,7 +255,7 @@ static void options(int argc, char **argv)
 		case 'p': opt.packets = atoi(optarg); break;
 		case 'r': opt.rules = atoi(optarg); break;
 		case 't': opt.tool = number_of(tool_names, 5, optarg); break;
-		case 'h': opt.hook = number_of(hook_names, 4, optarg); break;
+		case 'h': opt.hook = number_of(hook_names, 5, optarg); break;
 		case 'a': opt.passes = true; break;
 		default: exit(2);
 		}
@@ -259,7 +274,7 @@ int main(int argc, char **argv)
 	}
 	ld_profile(&profile);
 	for (int tool = 0; tool < 5; tool++)
-		for (int hook = 0; hook < 4; hook++) {
+		for (int hook = 0; hook <= JUDGE_EGRESS; hook++) {
 			int status;
 			pid_t pid;
 

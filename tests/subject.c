@@ -124,7 +124,7 @@ static void env_of(struct subject *s)
 void subject_at(struct subject *s, enum judge_hook hook)
 {
 	s->hook = hook;
-	s->exact = hook == JUDGE_INGRESS;
+	s->exact = hook == JUDGE_INGRESS || hook == JUDGE_EGRESS;
 	s->iif = fe_ifindex(JUDGE_DEV);
 	s->oif = fe_ifindex("out0");
 }
@@ -136,7 +136,10 @@ int subject_compile(struct subject *s, bool load)
 	struct caps caps = { 0 };
 
 	env_of(s);
-	s->placed = s->exact ? imr_place_ingress(imr, &s->env) : imr_place_slice(imr, &s->env);
+	if (s->hook == JUDGE_EGRESS)
+		s->placed = imr_place_hook(imr, &s->env, HOOK_NETDEV_EGRESS, (struct imr_range32){ INT32_MIN, INT32_MAX });
+	else
+		s->placed = s->exact ? imr_place_ingress(imr, &s->env) : imr_place_slice(imr, &s->env);
 	if (!s->placed)
 		return -1;
 	for (const struct be_cap_info *k = be_caps_info; k->key; k++)
@@ -144,13 +147,14 @@ int subject_compile(struct subject *s, bool load)
 	opts.ifindex = s->env.ifindex;
 	memcpy(opts.mac, s->env.mac, sizeof(opts.mac));
 	memcpy(opts.dev, s->env.dev, sizeof(opts.dev));
-	if (!be_compile(s->placed, be_target_find("xdp"), &caps, &opts, &s->prog))
+	if (!be_compile(s->placed, be_target_find(s->hook == JUDGE_EGRESS ? "tc" : "xdp"), &caps, &opts, &s->prog))
 		return -1;
-	return load && ld_load(&s->prog, &s->diags, &s->loaded) ? -1 : 0;
+	return load && s->hook != JUDGE_EGRESS && ld_load(&s->prog, &s->diags, &s->loaded) ? -1 : 0;
 }
 
 static const enum imr_hooknum hooknum[] = {
 	[JUDGE_INGRESS] = HN_INGRESS, [JUDGE_PREROUTING] = HN_PREROUTING, [JUDGE_INPUT] = HN_INPUT, [JUDGE_FORWARD] = HN_FORWARD,
+	[JUDGE_EGRESS] = HN_EGRESS,
 };
 
 struct turn { int32_t prio; uint32_t chain; };
@@ -209,6 +213,8 @@ void subject_pkt(const struct subject *s, const void *frame, uint32_t len, struc
 
 	*ret = (struct imr_pkt){ .frame = frame, .len = len, .iif = s->iif, .iifname = JUDGE_DEV };
 	memcpy(ret->mac, mac, sizeof(mac));
+	if (s->hook == JUDGE_EGRESS)
+		*ret = (struct imr_pkt){ .frame = frame, .len = len, .oif = s->iif, .oifname = JUDGE_DEV };
 	if (s->hook == JUDGE_FORWARD) {
 		ret->oif = s->oif;
 		strcpy(ret->oifname, "out0");

@@ -23,7 +23,7 @@ struct subject {
 	unsigned int n_form;			/* 0: as read; then one a pass; the last: all passes */
 	struct { const char *name; struct imr *imr; } form[SUBJECT_FORMS];
 	struct imr_env env;
-	bool exact;				/* ingress: the program is the firewall; else a slice */
+	bool exact;				/* ingress, egress: the program is the firewall; else a slice */
 	struct imr *placed;			/* NULL where it cannot be placed */
 	struct be_prog prog;
 	struct ld_prog loaded;			/* fd -1 where it was not loaded */
@@ -38,7 +38,7 @@ int subject_from_capture(struct subject *s, const struct fe_capture *c, const st
 int subject_from_imr(struct subject *s, const char *text);
 /* Says where the packets are judged, before any verdict is asked for. */
 void subject_at(struct subject *s, enum judge_hook hook);
-/* Places, compiles and (where permitted) loads for tap0. Returns 0, or -1 with a diagnostic where the hook or a rule
+/* Places, compiles and (where permitted; not at egress, where XDP is not) loads for tap0. Returns 0, or -1 with a diagnostic where the hook or a rule
  * cannot be said. */
 int subject_compile(struct subject *s, bool load);
 /* The verdict of one form: every base chain on the packet's way at the judge's hook, in order. */

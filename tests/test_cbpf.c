@@ -191,6 +191,29 @@ static void tame(struct imr_insn *i, uint32_t n, bool l3)
 	}
 }
 
+/* In front of the rule: IPv4 or IPv6, since a frame with a tag in it has no network header that a program could see. */
+static void guard(struct imr *imr, struct imr_rule *r)
+{
+	static struct imr_range ip[] = { { 0x0800, 0x0800 }, { 0x86dd, 0x86dd } };
+	static const struct imr_set both = { .n = 2, .r = ip };
+	struct imr_rule first = { 0 };
+	uint32_t dst = imr->chain[0].n_entry + r->n + 1, at = 0;
+
+	for (uint32_t i = 0; i < r->n; i++)
+		if (r->insn[i].dst != IMR_NOVAL && r->insn[i].dst >= dst)
+			dst = r->insn[i].dst + 1;
+	at = imr_ld(imr, &first, F_META_PROTOCOL);
+	imr_in(imr, &first, false, at, &both, ELSE_NEXT);
+	first.insn[0].dst = first.insn[1].a = dst;
+	for (uint32_t i = 0; i < r->n; i++) {
+		struct imr_insn *to = imr_insn_add(imr, &first, r->insn[i].op);
+
+		*to = r->insn[i];
+	}
+	r->insn = first.insn;
+	r->n = first.n;
+}
+
 static struct imr *any_program(enum imr_hook hook, const struct xdp_packet *p, uint32_t n)
 {
 	bool l3 = imr_hooks[hook].facts & HF_L3, any = xdp_below(&gen, 2);
@@ -199,6 +222,8 @@ static struct imr *any_program(enum imr_hook hook, const struct xdp_packet *p, u
 	tame(imr->chain[0].entry, imr->chain[0].n_entry, l3);
 	for (uint32_t r = 0; r < imr->chain[0].n; r++)
 		tame(imr->chain[0].rule[r].insn, imr->chain[0].rule[r].n, l3);
+	for (uint32_t r = 0; hook == HOOK_NETDEV_EGRESS && r < imr->chain[0].n; r++)
+		guard(imr, &imr->chain[0].rule[r]);
 	return imr;
 }
 
